@@ -1,0 +1,55 @@
+"""The node's own key: made here, never leaves the machine."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from sync.identity import node_id, raw_public
+
+
+@dataclass(frozen=True, slots=True)
+class NodeKey:
+    """An Ed25519 key and the name it makes."""
+
+    private: Ed25519PrivateKey
+    public: bytes
+    """32 raw bytes."""
+
+    node: bytes
+    """16 bytes, see `sync.identity.node_id`."""
+
+    @classmethod
+    def of(cls, private: Ed25519PrivateKey) -> "NodeKey":
+        """Name a key."""
+        public = raw_public(private.public_key())
+        return cls(private, public, node_id(public))
+
+    @classmethod
+    def load(cls, path: Path) -> "NodeKey":
+        """Read the key of an enrolled node.
+
+        Raises:
+            FileNotFoundError: The node was never enrolled.
+            ValueError: The file is no Ed25519 key.
+        """
+        private = load_pem_private_key(path.read_bytes(), password=None)
+        if not isinstance(private, Ed25519PrivateKey):
+            raise ValueError(f"{path}: expected an Ed25519 key; run karb init again.")  # noqa: TRY004 - a wrong file, not a wrong call
+        return cls.of(private)
+
+    def save(self, path: Path) -> None:
+        """Write the key, readable by its owner only, on disk before this returns."""
+        text = self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())

@@ -1,0 +1,72 @@
+"""How the store reaches SQLite: pragmas, migrations, and what an error means."""
+
+import sqlite3
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+Connect = Callable[[Path], sqlite3.Connection]
+"""Opens the writing connection; crash tests give one on a simulated disk."""
+
+
+class StoreError(Exception):
+    """The store cannot do what was asked."""
+
+
+class StoreDamaged(StoreError):
+    """The file is not what was written; says where."""
+
+
+class DiskFull(StoreError):
+    """No room for another sale; nothing was stored."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the one connection that writes and checkpoints."""
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA wal_autocheckpoint = 0")  # the writer does it, between two commits
+    db.execute("PRAGMA temp_store = MEMORY")
+    return db
+
+
+def connect_read_only(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
+    """Open a connection that can neither write nor checkpoint.
+
+    Args:
+        path: The database file.
+        immutable: Nobody writes to it: a copy, perhaps without its WAL.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if immutable else ''}"
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA query_only = ON")
+    return db
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring the schema up to date, each step and its number in one transaction.
+
+    Raises:
+        StoreError: The file was written by a newer program.
+    """
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    steps = sorted(
+        entry
+        for entry in files(f"{__package__}.migrations").iterdir()
+        if entry.name.endswith(".sql")
+    )
+    if version > len(steps):
+        raise StoreError(
+            f"Database of schema {version}: this program knows {len(steps)}; "
+            "install the version that wrote it, or a newer one."
+        )
+    for number, step in enumerate(steps[version:], start=version + 1):
+        script = step.read_text(encoding="utf-8")
+        db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether SQLite ran out of room."""
+    code = getattr(error, "sqlite_errorcode", 0) or 0
+    return code & 0xFF == sqlite3.SQLITE_FULL

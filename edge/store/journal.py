@@ -1,0 +1,273 @@
+"""The streams this node holds: appending its own, taking in others', reading both.
+
+Everything here runs inside a transaction that somebody else opens and commits.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from edge.keys import NodeKey
+from edge.store.connection import StoreDamaged
+from sync.chain import Batch, Fact, Head, StreamId, extend, fact_hash, genesis, sign, verify
+from sync.errors import BrokenChain, NotAllowed, SyncError
+from sync.exchange.session import MAX_BATCH_BYTES, MAX_BATCH_FACTS
+
+SIGN_EVERY_FACTS = 64
+SIGN_EVERY_BYTES = MAX_BATCH_BYTES // 2
+"""A head is signed at each commit, and at least this often within one."""
+
+_COLUMNS = "seq, hlc, kind, version, event, body"
+
+
+class UnknownAuthor(SyncError):
+    """No certificate of the stream's node is known here yet."""
+
+
+class Gap(SyncError):
+    """The batch starts past the next number; answered with the vector."""
+
+
+class Fork(SyncError):
+    """Two signed facts with one number."""
+
+    def __init__(self, stream: StreamId, seq: int, ours: bytes, theirs: bytes) -> None:
+        """Name both branches by the hash of their fact `seq`."""
+        super().__init__(f"Stream {stream}: two facts have number {seq}; the stream is frozen.")
+        self.stream, self.seq, self.ours, self.theirs = stream, seq, ours, theirs
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A stream as kept: its number in this file, and how far it is held."""
+
+    id: int
+    head: Head
+    frozen: bool
+
+
+class Journal:
+    """The facts of one file.
+
+    Keeps the heads of the streams in memory; `mark` and `back_to` let a unit of
+    work that was rolled back leave no trace in them either.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        """Read the heads."""
+        self._db = db
+        self._rows: dict[StreamId, Row] = {}
+        for id_, node, incarnation, scope, seq, digest, frozen in db.execute(
+            "SELECT id, node, incarnation, scope, seq, hash, frozen FROM streams"
+        ):
+            stream = StreamId(node, incarnation, scope)
+            self._rows[stream] = Row(id_, Head(stream, seq, digest), bool(frozen))
+        self._unsigned: dict[StreamId, tuple[int, int]] = {}
+        """Facts and bytes of own streams since their last signed head."""
+
+    def mark(self) -> tuple[dict[StreamId, Row], dict[StreamId, tuple[int, int]]]:
+        """Return what `back_to` needs."""
+        return dict(self._rows), dict(self._unsigned)
+
+    def back_to(self, mark: tuple[dict[StreamId, Row], dict[StreamId, tuple[int, int]]]) -> None:
+        """Forget what happened since `mark`; the caller rolls the database back."""
+        self._rows, self._unsigned = dict(mark[0]), dict(mark[1])
+
+    def heads(self) -> list[Head]:
+        """Return how far each stream is held: the vector."""
+        return [row.head for row in self._rows.values()]
+
+    def frozen(self) -> set[StreamId]:
+        """Return the streams that are known to have two branches."""
+        return {stream for stream, row in self._rows.items() if row.frozen}
+
+    def row(self, stream: StreamId) -> Row:
+        """Return a stream's row, made now if this is the first fact of it."""
+        row = self._rows.get(stream)
+        if row is None:
+            start = genesis(stream)
+            cursor = self._db.execute(
+                "INSERT INTO streams (node, incarnation, scope, seq, hash) VALUES (?, ?, ?, 0, ?)",
+                (stream.node, stream.incarnation, stream.scope, start),
+            )
+            row = self._rows[stream] = Row(cursor.lastrowid or 0, Head(stream, 0, start), False)
+        return row
+
+    def append(self, stream: StreamId, fact: Fact, key: NodeKey) -> int:
+        """Append a fact of our own; return the stream's number in this file.
+
+        The head is signed by `sign_heads`, before the commit, and here if the
+        unsigned tail grows longer than a batch may be.
+        """
+        row = self.row(stream)
+        digest = fact_hash(row.head.hash, fact)
+        facts, size = self._unsigned.get(stream, (0, 0))
+        facts, size = facts + 1, size + len(fact.body)
+        head = Head(stream, fact.seq, digest)
+        full = facts >= SIGN_EVERY_FACTS or size >= SIGN_EVERY_BYTES
+        self._insert(row.id, [(fact, digest)], sign(key.private, head) if full else None)
+        self._rows[stream] = replace(row, head=head)
+        self._unsigned[stream] = (0, 0) if full else (facts, size)
+        return row.id
+
+    def sign_heads(self, key: NodeKey) -> None:
+        """Sign the heads of own streams and note all heads that moved. Before each commit."""
+        for stream, (facts, _) in self._unsigned.items():
+            row = self._rows[stream]
+            if facts:
+                self._db.execute(
+                    "UPDATE facts SET signature = ? WHERE stream = ? AND seq = ?",
+                    (sign(key.private, row.head), row.id, row.head.seq),
+                )
+            self._note_head(row)
+        self._unsigned.clear()
+
+    def receive(self, batch: Batch, public_key: bytes) -> list[Fact]:
+        """Take in somebody's batch; return the facts that are new, already stored.
+
+        Raises:
+            Gap: It starts past the next number.
+            Fork: A number we hold has another hash in it.
+            RemoteProtocolError: The chain or the signature does not hold.
+        """
+        row = self.row(batch.stream)
+        if row.frozen:
+            raise NotAllowed(f"Stream {batch.stream}: frozen, two branches are known.")
+        if batch.first > row.head.seq + 1:
+            raise Gap(f"Stream {batch.stream}: expected {row.head.seq + 1}, got {batch.first}.")
+        before = self.hash_at(batch.stream, batch.first - 1)
+        if before is None:
+            raise BrokenChain(f"Stream {batch.stream}: number {batch.first - 1} is not kept.")
+        author = Ed25519PublicKey.from_public_bytes(public_key)
+        hashes = verify(batch, Head(batch.stream, batch.first - 1, before), author)
+        known = min(batch.last, row.head.seq)
+        for fact, digest in zip(batch.facts, hashes, strict=True):
+            if fact.seq <= known and self.hash_at(batch.stream, fact.seq) != digest:
+                ours = self.hash_at(batch.stream, fact.seq) or b""
+                raise Fork(batch.stream, fact.seq, ours, digest)
+        fresh = [
+            (fact, digest)
+            for fact, digest in zip(batch.facts, hashes, strict=True)
+            if fact.seq > known
+        ]
+        if fresh:
+            self._insert(row.id, fresh, batch.signature)
+            moved = replace(row, head=Head(batch.stream, batch.last, hashes[-1]))
+            self._rows[batch.stream] = moved
+            self._note_head(moved)
+        return [fact for fact, _ in fresh]
+
+    def freeze(self, stream: StreamId, seq: int, theirs: bytes, signature: bytes | None) -> None:
+        """Take nothing more of a stream, and send nothing more of it."""
+        row = self.row(stream)
+        ours = self.hash_at(stream, seq) or b""
+        self._db.execute(
+            "INSERT OR IGNORE INTO forks (stream, seq, ours, theirs, signature) "
+            "VALUES (?, ?, ?, ?, ?)",
+            (row.id, seq, ours, theirs, signature),
+        )
+        self._db.execute("UPDATE streams SET frozen = 1 WHERE id = ?", (row.id,))
+        self._rows[stream] = replace(row, frozen=True)
+
+    def hash_at(self, stream: StreamId, seq: int) -> bytes | None:
+        """Return the hash of a number; None if it is not held."""
+        row = self._rows.get(stream)
+        if row is None:
+            return None
+        if seq == 0:
+            return genesis(stream)
+        found = self._db.execute(
+            "SELECT hash FROM facts WHERE stream = ? AND seq = ?", (row.id, seq)
+        ).fetchone()
+        return found[0] if found else None
+
+    def _note_head(self, row: Row) -> None:
+        self._db.execute(
+            "UPDATE streams SET seq = ?, hash = ? WHERE id = ?",
+            (row.head.seq, row.head.hash, row.id),
+        )
+
+    def _insert(
+        self, stream: int, facts: Iterable[tuple[Fact, bytes]], signature: bytes | None
+    ) -> None:
+        rows = [
+            [stream, f.seq, f.hlc, f.kind, f.version, f.event, f.body, digest, None]
+            for f, digest in facts
+        ]
+        rows[-1][-1] = signature
+        self._db.executemany("INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def fact_at(db: sqlite3.Connection, stream: int, seq: int) -> Fact:
+    """Return one fact by its place in this file."""
+    row = db.execute(
+        f"SELECT {_COLUMNS} FROM facts WHERE stream = ? AND seq = ?", (stream, seq)
+    ).fetchone()
+    return Fact(*row)
+
+
+def facts_of(db: sqlite3.Connection, stream: int) -> Iterator[Fact]:
+    """Return all facts of a stream, in order."""
+    for row in db.execute(f"SELECT {_COLUMNS} FROM facts WHERE stream = ? ORDER BY seq", (stream,)):
+        yield Fact(*row)
+
+
+def read_batch(
+    db: sqlite3.Connection, stream: StreamId, after: int, *, own: bool
+) -> Batch | None:
+    """Return the next facts of a stream after a number, up to a signed head.
+
+    Our own chain is verified before it leaves the house.
+
+    Raises:
+        StoreDamaged: A fact is not what was written.
+    """
+    found = db.execute(
+        "SELECT id FROM streams WHERE node = ? AND incarnation = ? AND scope = ?",
+        (stream.node, stream.incarnation, stream.scope),
+    ).fetchone()
+    if found is None:
+        return None
+    facts: list[Fact] = []
+    hashes: list[bytes] = []
+    size = whole = 0
+    signature = b""
+    for *columns, digest, signed in db.execute(
+        f"SELECT {_COLUMNS}, hash, signature FROM facts WHERE stream = ? AND seq > ? "
+        "ORDER BY seq LIMIT ?",
+        (found[0], after, MAX_BATCH_FACTS),
+    ):
+        fact = Fact(*columns)
+        size += len(fact.body)
+        if size > MAX_BATCH_BYTES and whole:
+            break
+        facts.append(fact)
+        hashes.append(digest)
+        if signed is not None:
+            whole, signature = len(facts), signed
+    if not whole:
+        return None
+    facts, hashes = facts[:whole], hashes[:whole]
+    if own:
+        _check_own(db, stream, found[0], facts, hashes)
+    return Batch(stream, facts, signature)
+
+
+def _check_own(
+    db: sqlite3.Connection, stream: StreamId, id_: int, facts: list[Fact], hashes: list[bytes]
+) -> None:
+    first = facts[0].seq
+    before = genesis(stream)
+    if first > 1:
+        row = db.execute(
+            "SELECT hash FROM facts WHERE stream = ? AND seq = ?", (id_, first - 1)
+        ).fetchone()
+        before = row[0] if row else b""
+    for fact, expected, made in zip(facts, hashes, extend(before, facts), strict=True):
+        if expected != made:
+            raise StoreDamaged(
+                f"Stream {stream}, fact {fact.seq} ({fact.kind}): not what was written; "
+                "run karb journal verify."
+            )

@@ -1,0 +1,461 @@
+"""The store of one node: the way in to the journal, the views and what is local.
+
+Writes go through `write`, one function per unit of work; reads go through a
+connection that can do nothing else.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import aiosqlite
+
+from edge.clock import Clock
+from edge.keys import NodeKey
+from edge.store import verify as verification
+from edge.store.connection import Connect, connect, connect_read_only, migrate
+from edge.store.journal import Journal, UnknownAuthor, fact_at, read_batch
+from edge.store.unit import ArticleView, Life, SaleView, Unit, article_view, sale_view
+from edge.store.verify import Verdict
+from edge.store.views import reapply
+from edge.store.writer import Writer
+from sync import facts as vocabulary
+from sync.chain import ALL, Batch, Head, StreamId
+from sync.clock import hlc_ms
+from sync.errors import NotAllowed
+from sync.facts.node import IncarnationBegan
+from sync.facts.person import Sealed
+from sync.facts.sale import Sale, Stage
+
+T = TypeVar("T")
+
+CENTRAL = "central"
+"""Name of head office among the peers."""
+
+FIRST_LIFE = "enrolled"
+
+
+class StockView(NamedTuple):
+    """How much of an article is on the shelf, by this node's books."""
+
+    sku: str
+    quantity_milli: int
+    as_of_ms: int
+    """Time of the last fact that touched it."""
+
+
+class TokenView(NamedTuple):
+    """Whose token it is, and what it opens."""
+
+    name: str
+    scope: str
+
+
+class SlipView(NamedTuple):
+    """A slip and how far its printing is."""
+
+    event: bytes
+    till: str
+    state: str
+
+
+class Figures(NamedTuple):
+    """Counts for the status page."""
+
+    sales: int
+    facts: int
+    waiting: int
+    """Own facts that central has not acknowledged."""
+
+    oldest_waiting_ms: int | None
+    """When the oldest of them was written."""
+
+    slips: dict[str, int]
+    quarantined: int
+    unreadable: int
+    frozen: int
+    articles: int
+
+
+class _Book:
+    """The journal as the writer sees it."""
+
+    def __init__(self, db: sqlite3.Connection, key: NodeKey, clock: Clock, store: str) -> None:
+        migrate(db)
+        self._db, self._key, self._clock = db, key, clock
+        self.journal = Journal(db)
+        row = db.execute("SELECT value FROM meta WHERE key = 'incarnation'").fetchone()
+        incarnation = int.from_bytes(row[0], "big") if row else 0
+        (hlc,) = db.execute(
+            "SELECT max(hlc) FROM streams JOIN facts ON facts.stream = streams.id "
+            "AND facts.seq = streams.seq"
+        ).fetchone()
+        self.life = Life(store, incarnation, hlc or 0)
+        clock.wrote(hlc_ms(hlc or 0) if hlc and incarnation else 0)
+        self._mark = (self.journal.mark(), self.life.incarnation, self.life.hlc)
+        self._sealed: list[Head] = []
+        self._wrote = False
+        self.on_commit: Callable[[bool], None] | None = None
+
+    def unit(self) -> Unit:
+        self._mark = (self.journal.mark(), self.life.incarnation, self.life.hlc)
+        self._unit = Unit(self._db, self.journal, self._key, self._clock, self.life)
+        return self._unit
+
+    def roll_back(self) -> None:
+        mark, self.life.incarnation, self.life.hlc = self._mark
+        self.journal.back_to(mark)
+
+    def seal(self) -> None:
+        self.journal.sign_heads(self._key)
+        self._sealed = self.journal.heads()
+
+    def survived(self, db: sqlite3.Connection) -> bool:
+        held = {head.stream: head for head in Journal(db).heads()}
+        return bool(self._sealed) and all(held.get(h.stream) == h for h in self._sealed)
+
+    def committed(self) -> None:
+        self._clock.wrote(hlc_ms(self.life.hlc))
+        if self.on_commit is not None:
+            self.on_commit(True)
+
+
+class Store:
+    """One node's store. Made by `open`."""
+
+    def __init__(
+        self, path: Path, key: NodeKey, store: str, writer: Writer, reader: aiosqlite.Connection
+    ) -> None:
+        """Hold what `open` opened."""
+        self.path, self.key, self.store = path, key, store
+        self._writer, self._reader = writer, reader
+        self._peer: dict[StreamId, tuple[int, int]] = {}
+        self._peer_dirty = False
+        self._watchers: set[asyncio.Event] = set()
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        key: NodeKey,
+        store: str,
+        clock: Clock,
+        *,
+        connect: Connect = connect,
+        incarnation: int,
+        machine: str = "",
+    ) -> "Store":
+        """Open, migrate, and begin a new life if this is one.
+
+        Args:
+            path: The database file; made if it is not there.
+            key: The node's key.
+            store: The node's store: the scope of its stream.
+            clock: Trusted time.
+            connect: Opens the writing connection.
+            incarnation: 40 fresh random bits, used if a life begins now.
+            machine: What tells this machine from another; a change begins a life.
+
+        Raises:
+            StoreError: The file is a newer program's.
+        """
+        writer = await asyncio.to_thread(
+            Writer, path, connect, lambda db: _Book(db, key, clock, store)
+        )
+        reader = await aiosqlite.connect(
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None
+        )
+        self = cls(path, key, store, writer, reader)
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        await self._begin(incarnation, machine)
+        await self._load_peer()
+        return self
+
+    async def _begin(self, incarnation: int, machine: str) -> None:
+        meta = dict(await self._rows("SELECT key, value FROM meta"))
+        if "incarnation" not in meta:
+            await self.begin_life(incarnation, FIRST_LIFE)
+        elif machine and meta.get("machine", b"").decode() not in ("", machine):
+            await self.begin_life(incarnation, "other machine")
+        kinds = repr(vocabulary.readable()).encode()
+
+        def settle(unit: Unit) -> None:
+            if machine:
+                unit.meta("machine", machine.encode())
+            if meta.get("kinds") != kinds:
+                unit.meta("kinds", kinds)
+                db = self._writer.db
+                waiting = db.execute(
+                    "SELECT u.stream, u.seq, s.node, s.incarnation, s.scope FROM unreadable u "
+                    "JOIN streams s ON s.id = u.stream"
+                ).fetchall()
+                reapply(
+                    db,
+                    [
+                        (id_, StreamId(node, life, scope), fact_at(db, id_, seq))
+                        for id_, seq, node, life, scope in waiting
+                    ],
+                )
+
+        if meta.get("kinds") != kinds or meta.get("machine", b"").decode() != machine:
+            await self.write(settle)
+
+    async def begin_life(self, incarnation: int, cause: str) -> None:
+        """Begin a new incarnation: a new stream, and new receipt series, from 1.
+
+        Raises:
+            ValueError: This incarnation was lived already.
+        """
+
+        def work(unit: Unit) -> None:
+            life = unit._life  # noqa: SLF001 - a unit and its life are one room
+            before = life.stream(self.key.node)
+            head = unit._journal.row(before).head if life.incarnation else None  # noqa: SLF001
+            if incarnation == life.incarnation:
+                raise ValueError(f"Incarnation {incarnation}: lived already; draw another.")
+            life.incarnation = incarnation
+            unit.meta("incarnation", incarnation.to_bytes(5, "big"))
+            unit.root(self.key.node, self.store, self.key.public)
+            began = IncarnationBegan(
+                head.stream if head else None,
+                head.seq if head else 0,
+                head.hash if head else b"",
+                cause,
+            )
+            unit.append(began, incarnation.to_bytes(16, "big"))
+
+        await self.write(work)
+
+    async def close(self) -> None:
+        """Write what is noted, and close."""
+        await self.keep_peer()
+        await self._reader.close()
+        await self._writer.close()
+
+    @property
+    def full(self) -> bool:
+        """Whether selling has stopped because the disk is full."""
+        return self._writer.full
+
+    @property
+    def stream(self) -> StreamId:
+        """Our own stream, of this life."""
+        return self._writer.book.life.stream(self.key.node)  # type: ignore[attr-defined,no-any-return]
+
+    async def write(self, work: Callable[[Unit], T]) -> T:
+        """Run `work` on a unit in the writer's thread; return once it is on disk.
+
+        Raises:
+            DiskFull: No room; nothing was stored.
+            StoreError: The disk failed, and nothing of this was stored.
+            Exception: Whatever `work` raised; nothing was stored.
+        """
+        result = await self._writer.write(work)
+        for watcher in self._watchers:
+            watcher.set()
+        return result
+
+    def watch(self) -> asyncio.Event:
+        """Return an event that is set after each commit; the link waits on it."""
+        watcher = asyncio.Event()
+        self._watchers.add(watcher)
+        return watcher
+
+    # What the link asks.
+
+    def heads(self) -> list[Head]:
+        """Return the vector: how far each stream is held."""
+        return list(self._journal.heads())
+
+    def frozen(self) -> set[StreamId]:
+        """Return the forked streams."""
+        return self._journal.frozen()
+
+    @property
+    def _journal(self) -> Journal:
+        return self._writer.book.journal  # type: ignore[attr-defined,no-any-return]
+
+    async def hash_at(self, stream: StreamId, seq: int) -> bytes | None:
+        """Return the hash of a number we hold."""
+        rows = await self._rows(
+            "SELECT hash FROM facts JOIN streams ON streams.id = facts.stream "
+            "WHERE node = ? AND incarnation = ? AND scope = ? AND facts.seq = ?",
+            (stream.node, stream.incarnation, stream.scope, seq),
+        )
+        return rows[0][0] if rows else None
+
+    async def batch(self, stream: StreamId, after: int) -> tuple[Batch, dict[bytes, bytes]] | None:
+        """Return what to send of a stream after a number, and the keys of its persons.
+
+        Raises:
+            StoreDamaged: Our own chain is not what was written.
+        """
+        own = stream.node == self.key.node
+        batch = await self._read(lambda db: read_batch(db, stream, after, own=own))
+        if batch is None:
+            return None
+        persons = {
+            body.buyer.person
+            for fact in batch.facts
+            if fact.kind == "sale"
+            and isinstance(body := vocabulary.decode(fact), Sale)
+            and isinstance(body.buyer, Sealed)
+        }
+        keys = {}
+        for person in persons:
+            for (key,) in await self._rows(
+                "SELECT key FROM person_keys WHERE person = ?", (person,)
+            ):
+                keys[person] = key
+        return batch, keys
+
+    async def receive(self, batch: Batch, keys: Mapping[bytes, bytes]) -> None:
+        """Store a batch that arrived.
+
+        Raises:
+            UnknownAuthor: Its node has not been introduced yet.
+            Gap, Fork: See `Journal.receive`.
+            NotAllowed: Its node may not write into that scope, or is revoked.
+            RemoteProtocolError: Chain or signature do not hold.
+        """
+        author = batch.stream.node
+        rows = await self._rows(
+            "SELECT store, public_key, 0 FROM roots WHERE node = ? "
+            "UNION ALL SELECT store, public_key, revoked FROM nodes WHERE node = ?",
+            (author, author),
+        )
+        if not rows or not rows[0][1]:
+            raise UnknownAuthor(f"Node {author.hex()}: no certificate of it is known here.")
+        store, public_key, _ = rows[0]
+        if any(revoked for *_, revoked in rows):
+            raise NotAllowed(f"Node {author.hex()}: revoked by head office.")
+        if store != ALL and batch.stream.scope != store:
+            raise NotAllowed(f"Node {author.hex()} of {store}: wrote into {batch.stream.scope!r}.")
+
+        def work(unit: Unit) -> None:
+            unit.receive(batch, public_key)
+            for person, key in keys.items():
+                unit.person_key(person, key)
+
+        await self.write(work)
+
+    def note_peer(self, stored: Mapping[StreamId, int], safe: Mapping[StreamId, int]) -> None:
+        """Note what central holds; kept on disk by `keep_peer`, not once per acknowledgement."""
+        for stream, seq in stored.items():
+            self._peer[stream] = (seq, self._peer.get(stream, (0, 0))[1])
+        for stream, seq in safe.items():
+            self._peer[stream] = (self._peer.get(stream, (0, 0))[0], seq)
+        self._peer_dirty = True
+
+    def peer_holds(self) -> dict[StreamId, int]:
+        """Return what central has acknowledged of each stream."""
+        return {stream: stored for stream, (stored, _) in self._peer.items()}
+
+    async def keep_peer(self) -> None:
+        """Put on disk what central has acknowledged. Losing it costs a question, no fact."""
+        if not self._peer_dirty:
+            return
+        self._peer_dirty = False
+        held = dict(self._peer)
+
+        def work(unit: Unit) -> None:
+            for stream, (stored, safe) in held.items():
+                unit.peer(CENTRAL, stream, stored, safe)
+
+        await self._writer.write(work)
+
+    async def _load_peer(self) -> None:
+        for node, life, scope, stored, safe in await self._rows(
+            "SELECT node, incarnation, scope, stored, safe FROM peers "
+            "JOIN streams ON streams.id = peers.stream WHERE peer = ?",
+            (CENTRAL,),
+        ):
+            self._peer[StreamId(node, life, scope)] = (stored, safe)
+
+    # What the API and the tills ask.
+
+    async def sale(self, event: bytes) -> SaleView | None:
+        """Return a sale; None if it is not here."""
+        return await self._read(lambda db: sale_view(db, event))
+
+    async def article(self, code_or_sku: str, at_ms: int) -> ArticleView | None:
+        """Return an article at the price in force at `at_ms`; None if nobody sells it."""
+        return await self._read(lambda db: article_view(db, code_or_sku, at_ms))
+
+    async def stock(self, sku: str) -> StockView | None:
+        """Return the stock of an article; None if no fact ever touched it."""
+        rows = await self._rows("SELECT * FROM stock WHERE sku = ?", (sku,))
+        return StockView(*rows[0]) if rows else None
+
+    async def token(self, digest: bytes) -> TokenView | None:
+        """Return whose token this is."""
+        rows = await self._rows("SELECT name, scope FROM tokens WHERE digest = ?", (digest,))
+        return TokenView(*rows[0]) if rows else None
+
+    async def open_sales(self) -> list[SaleView]:
+        """Return the sales that are neither closed nor voided."""
+        events = await self._rows(
+            "SELECT event FROM sales WHERE stage < ? AND stream IS NOT NULL", (Stage.CLOSED,)
+        )
+        views = [await self.sale(event) for (event,) in events]
+        return [view for view in views if view is not None]
+
+    async def slips(self, *states: str) -> list[SlipView]:
+        """Return the slips in some states."""
+        marks = ", ".join("?" * len(states))
+        rows = await self._rows(f"SELECT * FROM slips WHERE state IN ({marks})", states)
+        return [SlipView(*row) for row in rows]
+
+    async def figures(self) -> Figures:
+        """Return the counts of the status page."""
+        waiting, oldest = 0, None
+        for head in self.heads():
+            if head.stream.node != self.key.node:
+                continue
+            stored = self._peer.get(head.stream, (0, 0))[0]
+            waiting += max(0, head.seq - stored)
+            if head.seq > stored:
+                rows = await self._rows(
+                    "SELECT min(hlc) FROM facts JOIN streams ON streams.id = facts.stream "
+                    "WHERE node = ? AND incarnation = ? AND scope = ? AND facts.seq = ?",
+                    (*_key(head.stream), stored + 1),
+                )
+                written = hlc_ms(rows[0][0]) if rows and rows[0][0] is not None else None
+                if written is not None and (oldest is None or written < oldest):
+                    oldest = written
+
+        async def count(what: str) -> int:
+            return int((await self._rows(f"SELECT count(*) FROM {what}"))[0][0])
+
+        return Figures(
+            sales=await count("sales"),
+            facts=sum(head.seq for head in self.heads()),
+            waiting=waiting,
+            oldest_waiting_ms=oldest,
+            slips=dict(await self._rows("SELECT state, count(*) FROM slips GROUP BY state")),
+            quarantined=await count("quarantine"),
+            unreadable=await count("unreadable"),
+            frozen=len(self.frozen()),
+            articles=await count("(SELECT DISTINCT sku FROM articles)"),
+        )
+
+    async def verify(self) -> Verdict:
+        """Check the whole journal and the views against it, beside the running writer."""
+        return await asyncio.to_thread(verification.verify_file, self.path)
+
+    async def _rows(self, sql: str, values: Iterable[object] = ()) -> list[tuple[object, ...]]:
+        return list(await self._reader.execute_fetchall(sql, tuple(values)))  # type: ignore[arg-type]
+
+    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a whole query in one hop to the reading connection's thread."""
+        return await self._reader._execute(query, self._reader._conn)  # type: ignore[no-any-return]  # noqa: SLF001 - aiosqlite offers no public call for it
+
+
+def _key(stream: StreamId) -> tuple[bytes, int, str]:
+    return stream.node, stream.incarnation, stream.scope
+
+
+__all__ = ["CENTRAL", "Figures", "SlipView", "Store", "StockView", "TokenView", "connect_read_only"]

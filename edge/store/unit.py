@@ -1,0 +1,287 @@
+"""What a unit of work may do: append facts, and touch what is only local."""
+
+import sqlite3
+from typing import NamedTuple
+
+import msgspec
+
+from edge.clock import Clock
+from edge.keys import NodeKey
+from edge.store.journal import Journal, fact_at
+from edge.store.views import Views
+from sync import facts as vocabulary
+from sync.chain import Batch, Fact, StreamId
+from sync.clock import Reading, tick
+from sync.errors import NotAllowed
+from sync.facts import Body
+from sync.facts.node import StoreDescribed
+from sync.facts.sale import Sale, Stage
+
+
+class TillTaken(NotAllowed):
+    """The till belongs to another node of this store."""
+
+
+class Place(NamedTuple):
+    """Where a fact stands."""
+
+    stream: StreamId
+    seq: int
+
+
+class SaleView(NamedTuple):
+    """A sale as kept here."""
+
+    event: bytes
+    stage: Stage
+    body: Sale
+    series: str
+    number: int
+    total_minor: int
+    digest: bytes | None
+    """Of the request that made it here; None if it came from another node."""
+
+    settled: dict[int, bool]
+    """Payments that are known: index to approved."""
+
+
+class ArticleView(NamedTuple):
+    """An article and its price, as in force at a moment."""
+
+    sku: str
+    name: str
+    fiscal_name: str
+    unit: str
+    vat: str
+    codes: tuple[str, ...]
+    deposit_minor: int
+    age_min: int
+    unit_minor: int | None
+    """None: it has no price yet."""
+
+    price_version: int
+    listed_name: str
+    """The fiscal name that revision `price_version` of the catalogue had: a sale line
+    leaves its name empty where the receipt prints this one."""
+
+
+class DocumentView(NamedTuple):
+    """A document as kept here."""
+
+    event: bytes
+    kind: str
+    fact: Fact
+    digest: bytes | None
+
+
+class Unit:
+    """One unit of work, in the writer's thread; all of it is stored, or nothing."""
+
+    def __init__(
+        self, db: sqlite3.Connection, journal: Journal, key: NodeKey, clock: Clock, life: "Life"
+    ) -> None:
+        """Work on the open transaction of `db`."""
+        self._db, self._journal, self._key, self._clock, self._life = db, journal, key, clock, life
+        self._views = Views(db)
+        self.now: Reading = clock.now()
+        self.wrote = False
+        """Facts of our own were appended: the link has something to carry."""
+
+    @property
+    def settings(self) -> StoreDescribed:
+        """What head office says of this store."""
+        row = self._db.execute(
+            "SELECT body FROM settings WHERE store = ?", (self._life.store,)
+        ).fetchone()
+        if row is None:
+            return StoreDescribed(self._life.store, self._life.store)
+        return msgspec.msgpack.decode(row[0], type=StoreDescribed)
+
+    def append(self, body: Body, event: bytes) -> Place:
+        """Append a fact to our stream and apply it to the views.
+
+        Raises:
+            ValueError: The body cannot be true; a check before this one is missing.
+        """
+        reason = body.reason()
+        if reason:
+            raise ValueError(f"{type(body).__name__}: {reason}")
+        kind, version = vocabulary.kind_of(body)
+        stream = self._life.stream(self._key.node)
+        head = self._journal.row(stream).head
+        hlc = tick(self._life.hlc, self.now.ms)
+        fact = Fact(head.seq + 1, hlc, kind, version, event, vocabulary.encode(body))
+        id_ = self._journal.append(stream, fact, self._key)
+        self._views.apply(id_, stream, fact, body)
+        self._life.hlc = hlc
+        self.wrote = True
+        return Place(stream, fact.seq)
+
+    def receive(self, batch: Batch, public_key: bytes) -> None:
+        """Take in a batch of another node's, and apply what is new of it.
+
+        Raises:
+            Gap: It starts past the next number.
+            Fork: It is of another branch.
+            RemoteProtocolError: Chain or signature do not hold.
+        """
+        fresh = self._journal.receive(batch, public_key)
+        id_ = self._journal.row(batch.stream).id
+        for fact in fresh:
+            self._views.take(id_, batch.stream, fact)
+
+    def freeze(self, stream: StreamId, seq: int, theirs: bytes) -> None:
+        """Note that a stream has two branches."""
+        self._journal.freeze(stream, seq, theirs, None)
+
+    def next_number(self, till: str) -> int:
+        """Take the next receipt number of a till: gap-free, since it rolls back with the unit."""
+        (number,) = self._db.execute(
+            "INSERT INTO series VALUES (?, ?, 1) ON CONFLICT (till, incarnation) "
+            "DO UPDATE SET number = number + 1 RETURNING number",
+            (till, self._life.incarnation),
+        ).fetchone()
+        return int(number)
+
+    def sale(self, event: bytes) -> SaleView | None:
+        """Return a sale recorded here or heard of."""
+        return sale_view(self._db, event)
+
+    def document(self, event: bytes) -> DocumentView | None:
+        """Return a document recorded here or heard of."""
+        row = self._db.execute(
+            "SELECT stream, seq, kind, digest FROM documents WHERE event = ?", (event,)
+        ).fetchone()
+        if row is None:
+            return None
+        return DocumentView(event, row[2], fact_at(self._db, row[0], row[1]), row[3])
+
+    def note_digest(self, event: bytes, digest: bytes) -> None:
+        """Remember which request made a sale or a document."""
+        for table in ("sales", "documents"):
+            self._db.execute(f"UPDATE {table} SET digest = ? WHERE event = ?", (digest, event))
+
+    def article(self, code_or_sku: str, at_ms: int) -> ArticleView | None:
+        """Return what is sold under a code or sku, at the price in force at `at_ms`."""
+        return article_view(self._db, code_or_sku, at_ms)
+
+    def claim_till(self, till: str) -> None:
+        """Check that a till sells on this node.
+
+        Raises:
+            TillTaken: Another node of the store has sold on it last.
+        """
+        row = self._db.execute(
+            "SELECT streams.node FROM sales JOIN streams ON streams.id = sales.stream "
+            "WHERE sales.till = ? ORDER BY sales.at_ms DESC LIMIT 1",
+            (till,),
+        ).fetchone()
+        if row is not None and row[0] != self._key.node:
+            raise TillTaken(
+                f"Till {till!r}: belongs to node {row[0].hex()[:12]}; "
+                "use another till, or move this one at head office."
+            )
+
+    def slip(self, event: bytes, till: str, state: str) -> None:
+        """Note how far the printing of a sale's slip is."""
+        self._db.execute(
+            "INSERT INTO slips VALUES (?, ?, ?) ON CONFLICT (event) DO UPDATE SET "
+            "state = excluded.state",
+            (event, till, state),
+        )
+
+    def add_token(self, digest: bytes, scope: str, name: str) -> None:
+        """Let whoever holds the token of this digest in."""
+        self._db.execute(
+            "INSERT INTO tokens VALUES (?, ?, ?, ?)", (digest, scope, name, self.now.ms)
+        )
+
+    def person_key(self, person: bytes, key: bytes) -> None:
+        """Keep the key of a person; the first one stays."""
+        self._db.execute("INSERT OR IGNORE INTO person_keys VALUES (?, ?)", (person, key))
+
+    def root(self, node: bytes, store: str, public_key: bytes) -> None:
+        """Trust a node because enrolment said so: ourselves, and central."""
+        self._db.execute("INSERT OR REPLACE INTO roots VALUES (?, ?, ?)", (node, store, public_key))
+
+    def peer(self, peer: str, stream: StreamId, stored: int, safe: int) -> None:
+        """Note what a peer has acknowledged."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO peers VALUES (?, ?, ?, ?)",
+            (peer, self._journal.row(stream).id, stored, safe),
+        )
+
+    def meta(self, key: str, value: bytes) -> None:
+        """Keep a fact about this file."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+
+class Life:
+    """Which incarnation is written to, and the clock of its facts."""
+
+    def __init__(self, store: str, incarnation: int, hlc: int) -> None:
+        """Start from what the file says."""
+        self.store, self.incarnation, self.hlc = store, incarnation, hlc
+
+    def stream(self, node: bytes) -> StreamId:
+        """Return our own stream."""
+        return StreamId(node, self.incarnation, self.store)
+
+
+def sale_view(db: sqlite3.Connection, event: bytes) -> SaleView | None:
+    """Return a sale with its body; None while the sale itself is not here."""
+    row = db.execute(
+        "SELECT stream, seq, stage, series, number, total_minor, digest FROM sales "
+        "WHERE event = ? AND stream IS NOT NULL",
+        (event,),
+    ).fetchone()
+    if row is None:
+        return None
+    stream, seq, stage, series, number, total, digest = row
+    body = vocabulary.decode(fact_at(db, stream, seq))
+    if not isinstance(body, Sale):
+        return None
+    settled = Views(db).settled(event)
+    return SaleView(event, Stage(stage), body, series, number, total, digest, settled)
+
+
+def article_view(db: sqlite3.Connection, code_or_sku: str, at_ms: int) -> ArticleView | None:
+    """Return an article by sku, or by the code of its latest revision."""
+    columns = "sku, revision, name, fiscal_name, unit, vat, codes, deposit_minor, age_min"
+    by_sku = f"SELECT {columns} FROM articles WHERE sku = ? ORDER BY revision DESC LIMIT 1"
+    row = db.execute(by_sku, (code_or_sku,)).fetchone()
+    if row is None:
+        owner = db.execute(
+            "SELECT sku FROM codes WHERE code = ? ORDER BY revision DESC LIMIT 1", (code_or_sku,)
+        ).fetchone()
+        row = db.execute(by_sku, owner).fetchone() if owner else None
+        if row is None or code_or_sku not in row[6].split():
+            return None
+    sku, revision, name, fiscal_name, unit, vat, codes, deposit, age = row
+    price = db.execute(
+        "SELECT unit_minor, revision FROM prices WHERE sku = ? AND from_ms <= ? "
+        "ORDER BY from_ms DESC, revision DESC LIMIT 1",
+        (sku, at_ms),
+    ).fetchone()
+    unit_minor, version = price or (None, revision)
+    listed = fiscal_name
+    if version < revision:
+        found = db.execute(
+            "SELECT fiscal_name FROM articles WHERE sku = ? AND revision <= ? "
+            "ORDER BY revision DESC LIMIT 1",
+            (sku, version),
+        ).fetchone()
+        listed = found[0] if found else ""
+    return ArticleView(
+        sku,
+        name,
+        fiscal_name,
+        unit,
+        vat,
+        tuple(codes.split()),
+        deposit,
+        age,
+        unit_minor,
+        version,
+        listed,
+    )

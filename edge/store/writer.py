@@ -1,0 +1,224 @@
+"""The one thread that writes: units of work, committed in groups.
+
+Tills that sell at the same time share an fsync: while one commit is on its way to
+the disk, the units that arrive wait in a queue, and the next commit takes them
+all, each in a savepoint of its own. A unit is one function, run in one hop to
+this thread; it is told of its result only after the commit.
+"""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from edge.store.connection import Connect, DiskFull, StoreError, is_disk_full
+
+T = TypeVar("T")
+
+MAX_GROUP = 64
+"""Units of one commit."""
+
+CHECKPOINT_BUSY = 1000
+"""Units after which the WAL is written back even while others wait."""
+
+CHECKPOINT_IDLE = 100
+"""Units after which an idle moment is used to write it back."""
+
+
+class Book(Protocol):
+    """What the writer writes in: opened on a connection, closed by a commit."""
+
+    def unit(self) -> Any:
+        """Begin a unit; what it returns is handed to the work."""
+
+    def roll_back(self) -> None:
+        """Forget the unit begun last."""
+
+    def seal(self) -> None:
+        """Finish a group, inside its transaction and before its commit."""
+
+    def survived(self, db: sqlite3.Connection) -> bool:
+        """Whether the group sealed last is in the database."""
+
+    def committed(self) -> None:
+        """Hear that the group is on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    work: Callable[[Any], Any]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+
+
+class Writer:
+    """Owns the writing connection and its thread."""
+
+    def __init__(self, path: Path, connect: Connect, open_book: Callable[[Any], Book]) -> None:
+        """Open the database and start the thread."""
+        self._path, self._connect, self._open_book = path, connect, open_book
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._broken: Exception | None = None
+        self._since = 0
+        self.full = False
+        """The disk is full: the reserve has been given up, nothing new is taken."""
+
+        self._reserve = path.with_name("reserve")
+        self.db = connect(path)
+        self.book = open_book(self.db)
+        self._keep_reserve()
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    async def write(self, work: Callable[[Any], T]) -> T:
+        """Run `work` on a unit and return its result, once it is on disk.
+
+        `work` may run more than once (after a full disk was relieved): it must do
+        nothing but write to the unit.
+
+        Raises:
+            DiskFull: No room; nothing was stored.
+            StoreError: The disk failed; what survived was looked up, and this did not.
+            Exception: Whatever `work` raised; nothing of it was stored.
+        """
+        if self._broken is not None:
+            raise StoreError(f"The store is closed: {self._broken}") from self._broken
+        if self.full:
+            raise DiskFull("The disk is full: free some space and start again; sales are stopped.")
+        loop = asyncio.get_running_loop()
+        job = _Job(work, loop, loop.create_future())
+        self._queue.put(job)
+        result: T = await asyncio.shield(job.future)
+        return result
+
+    async def close(self) -> None:
+        """Finish what waits, write the WAL back, close."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._broken = self._broken or StoreError("closed")
+
+    def _run(self) -> None:
+        while True:
+            job = self._queue.get()
+            group: list[_Job] = []
+            last = job is None
+            while job is not None:
+                group.append(job)
+                if len(group) >= MAX_GROUP:
+                    break
+                try:
+                    job = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                last = job is None
+            if group:
+                self._commit(group)
+            if last:
+                break
+            self._since += len(group)
+            self._checkpoint(CHECKPOINT_IDLE if self._queue.empty() else CHECKPOINT_BUSY)
+        self._checkpoint(0)
+        self.db.close()
+
+    def _commit(self, group: list[_Job]) -> None:
+        try:
+            results = self._attempt(group)
+        except sqlite3.Error as error:
+            if is_disk_full(error) and self._reserve.exists():
+                # The sales that are open may finish on the reserve; then selling stops.
+                self._reserve.unlink()
+                self.full = True
+                self._commit(group)
+                return
+            reason: Exception = (
+                DiskFull("The disk is full; nothing was stored.")
+                if is_disk_full(error)
+                else StoreError(f"The store could not write: {error}. Check the disk.")
+            )
+            results = [(None, reason) for _ in group]
+        except Exception as error:  # noqa: BLE001 - told to every unit, then the thread goes on
+            results = [(None, error) for _ in group]
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Job, tuple[Any, Any]]]] = {}
+        for job, result in zip(group, results, strict=True):
+            by_loop.setdefault(job.loop, []).append((job, result))
+        for loop, told in by_loop.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_tell, told)
+
+    def _attempt(self, group: list[_Job]) -> list[tuple[Any, Exception | None]]:
+        execute = self.db.execute
+        results: list[tuple[Any, Exception | None]] = []
+        try:
+            execute("BEGIN IMMEDIATE")
+            for job in group:
+                execute("SAVEPOINT unit")
+                unit = self.book.unit()
+                try:
+                    results.append((job.work(unit), None))
+                except sqlite3.OperationalError as error:
+                    if is_disk_full(error):
+                        raise
+                    self._undo(results, error)
+                except Exception as error:  # noqa: BLE001 - the caller's, and told to the caller
+                    self._undo(results, error)
+                execute("RELEASE unit")
+            self.book.seal()
+        except BaseException:
+            self._reopen()
+            raise
+        try:
+            execute("COMMIT")
+        except sqlite3.Error:
+            if not self._reopen():
+                raise
+        self.book.committed()
+        return results
+
+    def _undo(self, results: list[tuple[Any, Exception | None]], error: Exception) -> None:
+        self.db.execute("ROLLBACK TO unit")
+        self.book.roll_back()
+        results.append((None, error))
+
+    def _reopen(self) -> bool:
+        """Start from what is on disk; return whether the last group survived there."""
+        before = self.book
+        try:
+            self.db.close()
+            self.db = self._connect(self._path)
+            survived = before.survived(self.db)
+            self.book = self._open_book(self.db)
+        except Exception as error:
+            self._broken = error
+            raise
+        return survived
+
+    def _checkpoint(self, after: int) -> None:
+        if self._since < after:
+            return
+        try:
+            self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error:
+            return  # the WAL holds everything; the next idle moment tries again
+        self._since = 0
+
+    def _keep_reserve(self) -> None:
+        size = 4 << 20
+        try:
+            if not self._reserve.exists() or self._reserve.stat().st_size < size:
+                self._reserve.write_bytes(bytes(size))
+        except OSError:
+            self._reserve.unlink(missing_ok=True)
+
+
+def _tell(told: list[tuple[_Job, tuple[Any, Any]]]) -> None:
+    for job, (result, error) in told:
+        if job.future.done():
+            continue
+        if error is None:
+            job.future.set_result(result)
+        else:
+            job.future.set_exception(error)

@@ -1,0 +1,90 @@
+"""What can happen in a shop: versioned bodies, written for ever.
+
+One module a subject. A body is a frozen msgspec struct in array form; a field is
+only ever added at the end, with a default, under a new version. `KINDS` names
+every kind and version this program can read; others are kept and relayed.
+"""
+
+from typing import Any
+
+import msgspec
+
+from sync.chain import Fact
+from sync.errors import BadFact
+from sync.facts.catalogue import Articles, Prices
+from sync.facts.node import IncarnationBegan, NodeEnrolled, NodeRevoked, StoreDescribed
+from sync.facts.sale import PaymentSettled, Sale, SaleClosed, SaleFiscalised, SaleVoided
+from sync.facts.stock import GoodsReceived
+
+Body = (
+    Articles
+    | Prices
+    | NodeEnrolled
+    | NodeRevoked
+    | IncarnationBegan
+    | StoreDescribed
+    | GoodsReceived
+    | Sale
+    | PaymentSettled
+    | SaleFiscalised
+    | SaleClosed
+    | SaleVoided
+)
+
+KINDS: dict[tuple[str, int], type[Body]] = {
+    ("articles", 1): Articles,
+    ("prices", 1): Prices,
+    ("node.enrolled", 1): NodeEnrolled,
+    ("node.revoked", 1): NodeRevoked,
+    ("node.began", 1): IncarnationBegan,
+    ("store", 1): StoreDescribed,
+    ("goods.received", 1): GoodsReceived,
+    ("sale", 1): Sale,
+    ("sale.payment", 1): PaymentSettled,
+    ("sale.fiscalised", 1): SaleFiscalised,
+    ("sale.closed", 1): SaleClosed,
+    ("sale.voided", 1): SaleVoided,
+}
+"""Kind and version to body. The names are in every journal: never change one."""
+
+_NAMES = {body: name for name, body in KINDS.items()}
+_DECODERS: dict[tuple[str, int], msgspec.msgpack.Decoder[Any]] = {
+    name: msgspec.msgpack.Decoder(body) for name, body in KINDS.items()
+}
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+def readable() -> tuple[tuple[str, int], ...]:
+    """Return the kinds and versions this program can apply, for the greeting."""
+    return tuple(sorted(KINDS))
+
+
+def kind_of(body: Body) -> tuple[str, int]:
+    """Return the kind and version under which `body` is written."""
+    return _NAMES[type(body)]
+
+
+def encode(body: Body) -> bytes:
+    """Return the bytes of a body, as hashed."""
+    return _ENCODER.encode(body)
+
+
+def decode(fact: Fact) -> Body | None:
+    """Read a fact's body; None if this program does not know the kind or the version.
+
+    Decided by the bytes alone, so every node quarantines the same facts.
+
+    Raises:
+        BadFact: The kind is known, and the body cannot be one.
+    """
+    decoder = _DECODERS.get((fact.kind, fact.version))
+    if decoder is None:
+        return None
+    try:
+        body: Body = decoder.decode(fact.body)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise BadFact(f"Fact {fact.seq}, {fact.kind} version {fact.version}: {error}") from error
+    reason = body.reason()
+    if reason:
+        raise BadFact(f"Fact {fact.seq}, {fact.kind} version {fact.version}: {reason}")
+    return body

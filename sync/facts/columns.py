@@ -1,0 +1,42 @@
+"""Rows kept as columns: equal values stand side by side, and a column of one value once.
+
+A basket of nine lines has nine units, VAT codes and price versions that are all
+the same; as columns they cost a byte or two, and the compressor sees the rest
+sorted by what it is. A struct of columns has `n` and then a list per field; a list
+of one value stands for `n` of them.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from sync.errors import BadFact
+
+MAX_ROWS = 10_000
+"""Rows of one body. Bounds what a column of one value can unpack into."""
+
+
+def pack(rows: Sequence[msgspec.Struct]) -> list[list[Any]]:
+    """Turn rows of one type into columns, in the order of the type's fields."""
+    columns = [list(column) for column in zip(*map(msgspec.structs.astuple, rows), strict=True)]
+    return [column[:1] if column.count(column[0]) == len(column) else column for column in columns]
+
+
+def unpack(n: int, columns: Iterable[Sequence[Any]]) -> "zip[tuple[Any, ...]]":
+    """Turn columns back into tuples of a row each.
+
+    Raises:
+        BadFact: `n` is out of bounds, or a column has neither one value nor `n`.
+    """
+    if not 0 <= n <= MAX_ROWS:
+        raise BadFact(f"Rows: expected 0 to {MAX_ROWS}, got {n}.")
+    full = []
+    for column in columns:
+        if len(column) == n:
+            full.append(column)
+        elif len(column) == 1:
+            full.append(list(column) * n)
+        else:
+            raise BadFact(f"Column: expected 1 or {n} values, got {len(column)}.")
+    return zip(*full, strict=True)

@@ -1,0 +1,74 @@
+"""Nodes and stores: who may write, and what a store is. Written by central alone,
+but for `IncarnationBegan`, which every node writes first in a new life."""
+
+import msgspec
+
+from sync.chain import NODE_BYTES, StreamId
+
+
+class StoreDescribed(msgspec.Struct, frozen=True, array_like=True):
+    """What head office says of a store; the latest one holds."""
+
+    store: str
+    name: str
+    zone: str = "Europe/Warsaw"
+    """IANA time zone of the business day."""
+
+    currency: str = "PLN"
+    taxpayer: str = ""
+    """NIP of the seller."""
+
+    fiscal: bool = False
+    """A fiscal store records no sale without fiscal evidence."""
+
+    day_starts_minute: int = 0
+    """Minutes after local midnight at which a business day begins."""
+
+    def reason(self) -> str:
+        """Why this cannot be true; empty if it can."""
+        return "" if self.store and self.name else "a store needs an id and a name"
+
+
+class NodeEnrolled(msgspec.Struct, frozen=True, array_like=True):
+    """Central certified a node; others learn its key from here."""
+
+    node: bytes
+    store: str
+    certificate: bytes
+    """DER."""
+
+    name: str = ""
+    """What the installer called the machine."""
+
+    def reason(self) -> str:
+        """Why this cannot be true; empty if it can."""
+        return "" if len(self.node) == NODE_BYTES else "a node's name has 16 bytes"
+
+
+class NodeRevoked(msgspec.Struct, frozen=True, array_like=True):
+    """Nothing more is taken from this node."""
+
+    node: bytes
+    why: str = ""
+
+    def reason(self) -> str:
+        """Why this cannot be true; empty if it can."""
+        return "" if len(self.node) == NODE_BYTES else "a node's name has 16 bytes"
+
+
+class IncarnationBegan(msgspec.Struct, frozen=True, array_like=True):
+    """The first fact of a node's life after another one ended."""
+
+    previous: StreamId | None
+    """The stream of the life before; None for the first life."""
+
+    seq: int
+    """How far the node itself knew it."""
+
+    hash: bytes
+    cause: str
+    """``enrolled``, ``other machine``, ``peer knew more``, ``fork``, ``damaged``."""
+
+    def reason(self) -> str:
+        """Why this cannot be true; empty if it can."""
+        return "" if self.seq >= 0 else "a number is never negative"

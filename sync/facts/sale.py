@@ -1,0 +1,253 @@
+"""A finished sale, and the stages of one that is not finished yet.
+
+Money is an int in grosz (`_minor`), quantity an int in thousandths (`_milli`).
+A sale with no side effect before it (cash, no fiscal printer) is the one fact
+`Sale` with stage CLOSED. Otherwise `Sale` is written TENDERED before the first
+side effect, and `PaymentSettled`, `SaleFiscalised` and `SaleClosed` or
+`SaleVoided` follow under the same event.
+"""
+
+from enum import IntEnum
+
+import msgspec
+
+from sync.chain import StreamId, life
+from sync.facts import columns
+from sync.facts.person import Sealed
+from sync.rules.money import line_total_minor
+
+
+class Stage(IntEnum):
+    """How far a sale is. Written into facts: never renumber."""
+
+    TENDERED = 1
+    APPROVED = 2
+    FISCALISED = 3
+    CLOSED = 4
+    VOIDED = 5
+
+
+class Discount(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A part of a line's price that was let go."""
+
+    reason: str
+    amount_minor: int
+    """Positive."""
+
+
+class SaleLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One article on a sale."""
+
+    sku: str
+    quantity_milli: int
+    unit_minor: int
+    """Price of one whole unit, tax included, before discounts."""
+
+    discounts: tuple[Discount, ...] = ()
+    name: str = ""
+    """Fiscal name as printed; empty: the article's at `price_version`."""
+
+    unit: str = ""
+    vat: str = ""
+    price_version: int = 0
+    """Revision of the catalogue the price was read at; 0: keyed by hand or by a client."""
+
+    deposit_minor: int = 0
+    """Deposit on one whole unit, outside VAT."""
+
+    age_checked: int = 0
+    """Years the cashier confirmed; 0: nothing to check."""
+
+    @property
+    def deposits_minor(self) -> int:
+        """Deposit of the whole line."""
+        return line_total_minor(self.quantity_milli, self.deposit_minor)
+
+    @property
+    def total_minor(self) -> int:
+        """Goods of the line after discounts, without deposits."""
+        gross = line_total_minor(self.quantity_milli, self.unit_minor)
+        return gross - sum(discount.amount_minor for discount in self.discounts)
+
+
+class SaleLines(msgspec.Struct, frozen=True, array_like=True):
+    """The lines of a sale, as columns (`sync.facts.columns`)."""
+
+    n: int
+    sku: list[str]
+    quantity_milli: list[int]
+    unit_minor: list[int]
+    discounts: list[tuple[Discount, ...]]
+    name: list[str]
+    unit: list[str]
+    vat: list[str]
+    price_version: list[int]
+    deposit_minor: list[int]
+    age_checked: list[int]
+
+    @classmethod
+    def of(cls, lines: tuple[SaleLine, ...]) -> "SaleLines":
+        """Turn rows into columns."""
+        return cls(len(lines), *(columns.pack(lines) or [[] for _ in range(10)]))
+
+    def rows(self) -> tuple[SaleLine, ...]:
+        """Turn columns into rows.
+
+        Raises:
+            BadFact: The columns are not of one length.
+        """
+        _, *fields = msgspec.structs.astuple(self)
+        return tuple(SaleLine(*row) for row in columns.unpack(self.n, fields))
+
+
+class Payment(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One tender of a sale."""
+
+    method: str
+    """``cash``, ``card``, ``blik``, …"""
+
+    amount_minor: int
+    """The part of the sale this pays."""
+
+    change_minor: int = 0
+    """Given back. What was handed over is `amount_minor` + `change_minor`."""
+
+    reference: str = ""
+    """What the other side calls it; never a card number."""
+
+
+class Fiscal(msgspec.Struct, frozen=True, array_like=True):
+    """Proof that a fiscal device took the sale."""
+
+    by: str
+    """Who printed it: ``karb`` or the foreign client's name."""
+
+    device: str
+    """Unique number of the device."""
+
+    document: str
+    """Number of the receipt on it."""
+
+
+class Sale(msgspec.Struct, frozen=True, array_like=True):
+    """Immutable; a correction is another fact."""
+
+    stage: Stage
+    """TENDERED or CLOSED."""
+
+    number: int
+    """1, 2, 3 … in the series, see `series_in`."""
+
+    at_ms: int
+    trust: int
+    """`sync.clock.Trust` of `at_ms`."""
+
+    lines: SaleLines
+    payments: tuple[Payment, ...]
+    till: str
+    cashier: str
+    shift: str
+    business_day: int
+    """As 20260131."""
+
+    channel: str = "store"
+    series: str = ""
+    """Empty: till and incarnation of the stream it was first written to."""
+
+    currency: str = "PLN"
+    taxpayer: str = ""
+    """NIP of the seller."""
+
+    rounding_minor: int = 0
+    """Added to the total by a cash rounding rule; Poland has none."""
+
+    customer: bytes | None = None
+    """Who earned the points: a reference that says nothing by itself."""
+
+    buyer: Sealed | None = None
+    """NIP and name on the receipt, under the buyer's key."""
+
+    fiscal: Fiscal | None = None
+
+    def series_in(self, stream: StreamId) -> str:
+        """Return the receipt series, as ``T1-ABCDEFGH``: gap-free, one per till and life."""
+        return self.series or f"{self.till}-{life(stream.incarnation)}"
+
+    @property
+    def total_minor(self) -> int:
+        """What the buyer owes, deposits and rounding included."""
+        rows = self.lines.rows()
+        return sum(row.total_minor + row.deposits_minor for row in rows) + self.rounding_minor
+
+    def reason(self) -> str:
+        """Why this cannot be true; empty if it can."""
+        if self.stage not in (Stage.TENDERED, Stage.CLOSED):
+            return f"a sale is written tendered or closed, not {self.stage.name}"
+        rows = self.lines.rows()
+        if not rows:
+            return "a sale needs a line"
+        total = self.rounding_minor
+        for row in rows:
+            worth = row.total_minor
+            if not (0 < row.quantity_milli < 1 << 40 and 0 <= row.unit_minor < 1 << 40):
+                return f"{row.sku!r}: {row.quantity_milli} thousandths at {row.unit_minor} grosz"
+            if worth < 0 or row.deposit_minor < 0:
+                return f"{row.sku!r}: worth {worth} grosz after discounts"
+            if any(discount.amount_minor <= 0 for discount in row.discounts):
+                return f"{row.sku!r}: a discount is above zero"
+            total += worth + row.deposits_minor
+        if any(p.amount_minor < 0 or p.change_minor < 0 for p in self.payments):
+            return "a payment or its change is negative"
+        paid = sum(payment.amount_minor for payment in self.payments)
+        if paid != total:
+            return f"payments are {paid} grosz, the lines {total}"
+        return "" if self.number > 0 else f"receipt number {self.number}"
+
+
+class PaymentSettled(msgspec.Struct, frozen=True, array_like=True):
+    """A payment that was pending is known: approved or refused."""
+
+    payment: int
+    """Index in the sale's payments."""
+
+    approved: bool
+    reference: str = ""
+    decided_by: str = ""
+    """``terminal``, or the person who looked, where no machine could tell."""
+
+    def reason(self) -> str:
+        """Why this cannot be true; empty if it can."""
+        return "" if self.payment >= 0 else f"payment {self.payment}"
+
+
+class SaleFiscalised(msgspec.Struct, frozen=True, array_like=True):
+    """The fiscal device printed the receipt."""
+
+    fiscal: Fiscal
+
+    def reason(self) -> str:
+        """Why this cannot be true; empty if it can."""
+        return "" if self.fiscal.device and self.fiscal.document else "no device or document"
+
+
+class SaleClosed(msgspec.Struct, frozen=True, array_like=True):
+    """Nothing is left to do; the goods are the buyer's."""
+
+    at_ms: int
+    trust: int
+
+    def reason(self) -> str:
+        """Why this cannot be true; empty if it can."""
+        return "" if self.at_ms >= 0 else f"time {self.at_ms}"
+
+
+class SaleVoided(msgspec.Struct, frozen=True, array_like=True):
+    """It came to nothing; its number stays used."""
+
+    at_ms: int
+    trust: int
+    why: str = ""
+
+    def reason(self) -> str:
+        """Why this cannot be true; empty if it can."""
+        return "" if self.at_ms >= 0 else f"time {self.at_ms}"

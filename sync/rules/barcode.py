@@ -1,0 +1,115 @@
+"""Barcodes: one spelling for a number however it was printed, and our own in-store codes.
+
+A UPC-A is an EAN-13 with a leading zero and an EAN-8 one with five, so all are one
+number; its canonical form is the shortest of 8, 12, 13 or 14 digits that holds it.
+"""
+
+import re
+from typing import NewType
+
+from sync.errors import SyncError
+
+Gtin = NewType("Gtin", str)
+"""8, 12, 13 or 14 digits, the shortest that hold the number, check digit verified."""
+
+LENGTHS = (8, 12, 13, 14)
+
+MAX_SCAN = 128
+"""Longest text a scan may have."""
+
+_AIM = re.compile(r"\][A-Za-z][0-9A-Za-z]")
+_AIM_GS1 = ("]C1", "]d2", "]e0", "]Q3")
+_DIGITS = re.compile(r"[0-9]+")
+
+
+class BadBarcode(SyncError):  # noqa: N818 - named by what is the matter
+    """Not a GTIN, or misread."""
+
+
+def check_digit(body: str) -> str:
+    """Return the digit that completes a GTIN, an SSCC or any other GS1 mod-10 number.
+
+    Raises:
+        BadBarcode: `body` has something else than digits in it.
+    """
+    if not _DIGITS.fullmatch(body):
+        raise BadBarcode(f"Code {_shown(body)}: expected digits only.")
+    threes = sum(map(int, body[-1::-2]))
+    ones = sum(map(int, body[-2::-2]))
+    return str(-(3 * threes + ones) % 10)
+
+
+def canonical(digits: str) -> Gtin:
+    """Verify a GTIN written in digits and return its shortest form.
+
+    Raises:
+        BadBarcode: Not 8, 12, 13 or 14 digits, all zeros, or a wrong check digit.
+    """
+    if not _DIGITS.fullmatch(digits):
+        raise BadBarcode(
+            f"Code {_shown(digits)}: expected digits only; leave out spaces, dashes and letters."
+        )
+    if len(digits) not in LENGTHS:
+        raise BadBarcode(
+            f"Code {_shown(digits)}: expected 8, 12, 13 or 14 digits, got {len(digits)}; "
+            "if a spreadsheet dropped leading zeros, format the column as text."
+        )
+    expected = check_digit(digits[:-1])
+    if digits[-1] != expected:
+        raise BadBarcode(
+            f"Code {_shown(digits)}: expected check digit {expected}, got {digits[-1]}; "
+            "compare it with the package or scan it again."
+        )
+    number = digits.lstrip("0")
+    if not number:
+        raise BadBarcode(f"Code {_shown(digits)}: expected a number above zero.")
+    return Gtin(number.zfill(next(length for length in LENGTHS if length >= len(number))))
+
+
+def parse(scanned: str) -> Gtin:
+    """Read what a scanner sent: digits, with or without its symbology identifier.
+
+    Of a GS1 element string only the GTIN, application identifier 01 or 02, is read.
+
+    Raises:
+        BadBarcode: There is no GTIN in it, or it was misread.
+    """
+    text = scanned.strip()
+    if not text:
+        raise BadBarcode("Code '': expected a barcode, got nothing; scan again.")
+    if len(text) > MAX_SCAN:
+        raise BadBarcode(
+            f"Code {_shown(text)}: expected at most {MAX_SCAN} characters, got {len(text)}; "
+            "scan one code at a time."
+        )
+    aim = _AIM.match(text)
+    if aim is None:
+        return canonical(text)
+    payload = text[3:].lstrip("\x1d")
+    if aim[0] not in _AIM_GS1:
+        return canonical(payload)
+    if payload[:2] in {"01", "02"} and len(payload) >= 16:
+        return canonical(payload[2:16])
+    raise BadBarcode(
+        f"Code {_shown(text)}: expected a GTIN (01) first; scan the article's own barcode."
+    )
+
+
+def in_store(number: int, prefix: int = 20) -> Gtin:
+    """Make an EAN-13 of the range 20 to 29, which every shop may use inside its walls.
+
+    Different numbers of a prefix give different codes.
+
+    Raises:
+        BadBarcode: The number has more than ten digits, or the prefix is not 20 to 29.
+    """
+    if not 20 <= prefix <= 29:
+        raise BadBarcode(f"Prefix {prefix}: expected 20 to 29, the in-store range.")
+    if not 0 <= number < 10**10:
+        raise BadBarcode(f"Number {number}: expected 0 to 9999999999 (ten digits).")
+    body = f"{prefix}{number:010d}"
+    return Gtin(body + check_digit(body))
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:40] + "…")
