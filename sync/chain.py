@@ -14,7 +14,7 @@ import base64
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from struct import Struct
-from struct import error as StructError
+from struct import error as struct_error
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -67,7 +67,7 @@ class StreamId(msgspec.Struct, frozen=True, order=True, array_like=True):
         try:
             node, incarnation = _NAME.unpack_from(name)
             stream = cls(node, incarnation, name[_NAME.size :].decode())
-        except (ValueError, StructError) as error:
+        except (ValueError, struct_error) as error:
             raise RemoteProtocolError(f"Stream name {name.hex()!r}: not a stream name.") from error
         if incarnation >> INCARNATION_BITS or len(stream.scope) > MAX_SCOPE:
             raise RemoteProtocolError(f"Stream name {name.hex()!r}: out of bounds.")

@@ -59,11 +59,16 @@ class Journal:
         """Read the heads."""
         self._db = db
         self._rows: dict[StreamId, Row] = {}
-        for id_, node, incarnation, scope, seq, digest, frozen in db.execute(
-            "SELECT id, node, incarnation, scope, seq, hash, frozen FROM streams"
-        ):
+        for id_, node, incarnation, scope, frozen in db.execute(
+            "SELECT id, node, incarnation, scope, frozen FROM streams"
+        ).fetchall():
             stream = StreamId(node, incarnation, scope)
-            self._rows[stream] = Row(id_, Head(stream, seq, digest), bool(frozen))
+            last = db.execute(
+                "SELECT seq, hash FROM facts WHERE stream = ? ORDER BY seq DESC LIMIT 1", (id_,)
+            ).fetchone()
+            self._rows[stream] = Row(
+                id_, Head(stream, *(last or (0, genesis(stream)))), bool(frozen)
+            )
         self._unsigned: dict[StreamId, tuple[int, int]] = {}
         """Facts and bytes of own streams since their last signed head."""
 
@@ -87,12 +92,13 @@ class Journal:
         """Return a stream's row, made now if this is the first fact of it."""
         row = self._rows.get(stream)
         if row is None:
-            start = genesis(stream)
             cursor = self._db.execute(
-                "INSERT INTO streams (node, incarnation, scope, seq, hash) VALUES (?, ?, ?, 0, ?)",
-                (stream.node, stream.incarnation, stream.scope, start),
+                "INSERT INTO streams (node, incarnation, scope) VALUES (?, ?, ?)",
+                (stream.node, stream.incarnation, stream.scope),
             )
-            row = self._rows[stream] = Row(cursor.lastrowid or 0, Head(stream, 0, start), False)
+            row = self._rows[stream] = Row(
+                cursor.lastrowid or 0, Head(stream, 0, genesis(stream)), False
+            )
         return row
 
     def append(self, stream: StreamId, fact: Fact, key: NodeKey) -> int:
@@ -113,7 +119,7 @@ class Journal:
         return row.id
 
     def sign_heads(self, key: NodeKey) -> None:
-        """Sign the heads of own streams and note all heads that moved. Before each commit."""
+        """Sign the heads of own streams that moved. Before each commit."""
         for stream, (facts, _) in self._unsigned.items():
             row = self._rows[stream]
             if facts:
@@ -121,7 +127,6 @@ class Journal:
                     "UPDATE facts SET signature = ? WHERE stream = ? AND seq = ?",
                     (sign(key.private, row.head), row.id, row.head.seq),
                 )
-            self._note_head(row)
         self._unsigned.clear()
 
     def receive(self, batch: Batch, public_key: bytes) -> list[Fact]:
@@ -154,9 +159,7 @@ class Journal:
         ]
         if fresh:
             self._insert(row.id, fresh, batch.signature)
-            moved = replace(row, head=Head(batch.stream, batch.last, hashes[-1]))
-            self._rows[batch.stream] = moved
-            self._note_head(moved)
+            self._rows[batch.stream] = replace(row, head=Head(batch.stream, batch.last, hashes[-1]))
         return [fact for fact, _ in fresh]
 
     def freeze(self, stream: StreamId, seq: int, theirs: bytes, signature: bytes | None) -> None:
@@ -183,12 +186,6 @@ class Journal:
         ).fetchone()
         return found[0] if found else None
 
-    def _note_head(self, row: Row) -> None:
-        self._db.execute(
-            "UPDATE streams SET seq = ?, hash = ? WHERE id = ?",
-            (row.head.seq, row.head.hash, row.id),
-        )
-
     def _insert(
         self, stream: int, facts: Iterable[tuple[Fact, bytes]], signature: bytes | None
     ) -> None:
@@ -214,9 +211,7 @@ def facts_of(db: sqlite3.Connection, stream: int) -> Iterator[Fact]:
         yield Fact(*row)
 
 
-def read_batch(
-    db: sqlite3.Connection, stream: StreamId, after: int, *, own: bool
-) -> Batch | None:
+def read_batch(db: sqlite3.Connection, stream: StreamId, after: int, *, own: bool) -> Batch | None:
     """Return the next facts of a stream after a number, up to a signed head.
 
     Our own chain is verified before it leaves the house.

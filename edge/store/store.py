@@ -8,7 +8,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import aiosqlite
 
@@ -88,12 +88,18 @@ class _Book:
         self.journal = Journal(db)
         row = db.execute("SELECT value FROM meta WHERE key = 'incarnation'").fetchone()
         incarnation = int.from_bytes(row[0], "big") if row else 0
-        (hlc,) = db.execute(
-            "SELECT max(hlc) FROM streams JOIN facts ON facts.stream = streams.id "
-            "AND facts.seq = streams.seq"
-        ).fetchone()
-        self.life = Life(store, incarnation, hlc or 0)
-        clock.wrote(hlc_ms(hlc or 0) if hlc and incarnation else 0)
+        hlc = max(
+            (
+                hlc
+                for (id_,) in db.execute("SELECT id FROM streams WHERE node = ?", (key.node,))
+                for (hlc,) in db.execute(
+                    "SELECT hlc FROM facts WHERE stream = ? ORDER BY seq DESC LIMIT 1", (id_,)
+                )
+            ),
+            default=0,
+        )
+        self.life = Life(store, incarnation, hlc)
+        clock.wrote(hlc_ms(hlc))
         self._mark = (self.journal.mark(), self.life.incarnation, self.life.hlc)
         self._sealed: list[Head] = []
         self._wrote = False
@@ -168,14 +174,12 @@ class Store:
             f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None
         )
         self = cls(path, key, store, writer, reader)
-        loop = asyncio.get_running_loop()
-        self._loop = loop
         await self._begin(incarnation, machine)
         await self._load_peer()
         return self
 
     async def _begin(self, incarnation: int, machine: str) -> None:
-        meta = dict(await self._rows("SELECT key, value FROM meta"))
+        meta: dict[str, bytes] = dict(await self._rows("SELECT key, value FROM meta"))
         if "incarnation" not in meta:
             await self.begin_life(incarnation, FIRST_LIFE)
         elif machine and meta.get("machine", b"").decode() not in ("", machine):
@@ -264,8 +268,6 @@ class Store:
         self._watchers.add(watcher)
         return watcher
 
-    # What the link asks.
-
     def heads(self) -> list[Head]:
         """Return the vector: how far each stream is held."""
         return list(self._journal.heads())
@@ -332,7 +334,7 @@ class Store:
         store, public_key, _ = rows[0]
         if any(revoked for *_, revoked in rows):
             raise NotAllowed(f"Node {author.hex()}: revoked by head office.")
-        if store != ALL and batch.stream.scope != store:
+        if store not in (ALL, batch.stream.scope):
             raise NotAllowed(f"Node {author.hex()} of {store}: wrote into {batch.stream.scope!r}.")
 
         def work(unit: Unit) -> None:
@@ -374,8 +376,6 @@ class Store:
             (CENTRAL,),
         ):
             self._peer[StreamId(node, life, scope)] = (stored, safe)
-
-    # What the API and the tills ask.
 
     async def sale(self, event: bytes) -> SaleView | None:
         """Return a sale; None if it is not here."""
@@ -446,16 +446,17 @@ class Store:
         """Check the whole journal and the views against it, beside the running writer."""
         return await asyncio.to_thread(verification.verify_file, self.path)
 
-    async def _rows(self, sql: str, values: Iterable[object] = ()) -> list[tuple[object, ...]]:
+    async def _rows(self, sql: str, values: Iterable[object] = ()) -> list[tuple[Any, ...]]:
         return list(await self._reader.execute_fetchall(sql, tuple(values)))  # type: ignore[arg-type]
 
     async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Run a whole query in one hop to the reading connection's thread."""
-        return await self._reader._execute(query, self._reader._conn)  # type: ignore[no-any-return]  # noqa: SLF001 - aiosqlite offers no public call for it
+        result: T = await self._reader._execute(query, self._reader._conn)  # type: ignore[no-untyped-call]  # noqa: SLF001 - aiosqlite has no public call for it
+        return result
 
 
 def _key(stream: StreamId) -> tuple[bytes, int, str]:
     return stream.node, stream.incarnation, stream.scope
 
 
-__all__ = ["CENTRAL", "Figures", "SlipView", "Store", "StockView", "TokenView", "connect_read_only"]
+__all__ = ["CENTRAL", "Figures", "SlipView", "StockView", "Store", "TokenView", "connect_read_only"]

@@ -66,8 +66,8 @@ def _verify(db: sqlite3.Connection) -> Verdict:
     rows = db.execute("SELECT * FROM streams ORDER BY id").fetchall()
     facts = heads = 0
     for row in rows:
-        beside.execute("INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-    for id_, node, incarnation, scope, seq, digest, _ in rows:
+        beside.execute("INSERT INTO streams VALUES (?, ?, ?, ?, ?)", row)
+    for id_, node, incarnation, scope, _ in rows:
         stream = StreamId(node, incarnation, scope)
         last = Head(stream, 0, b"")
         try:
@@ -76,8 +76,6 @@ def _verify(db: sqlite3.Connection) -> Verdict:
                 views.take(id_, stream, fact)
         except (sqlite3.Error, TypeError, ValueError, SyncError) as error:
             findings.append(f"Stream {stream}, after fact {last.seq}: {error}")
-        if seq and (last.seq, last.hash) != (seq, digest):
-            findings.append(f"Stream {stream}: the head says {seq}, the facts end at {last.seq}.")
         if len(findings) >= MAX_FINDINGS:
             break
     if not findings:
@@ -141,7 +139,9 @@ def _compare(db: sqlite3.Connection, beside: sqlite3.Connection) -> list[str]:
     findings = []
     for table in DERIVED:
         columns = [
-            name for _, name, *_ in beside.execute(f"PRAGMA table_info({table})") if name != "digest"
+            name
+            for _, name, *_ in beside.execute(f"PRAGMA table_info({table})")
+            if name != "digest"
         ]
         query = f"SELECT {', '.join(columns)} FROM {table} ORDER BY {', '.join(columns)}"
         lived, made = db.execute(query).fetchall(), beside.execute(query).fetchall()

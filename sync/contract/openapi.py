@@ -23,7 +23,7 @@ METHODS = ("get", "put", "post", "patch", "delete")
 _PLACE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-class BadContract(SyncError):  # noqa: N818 - named by what is the matter
+class BadContract(SyncError):
     """The table of routes contradicts itself: a bug of ours, raised at start."""
 
 

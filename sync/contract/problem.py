@@ -80,14 +80,17 @@ def mistake(where: str, value: object, expected: str, cure: str = "") -> Mistake
 def shown(value: object) -> str:
     """Return a value as text that is safe to show: printable, at most `MAX_VALUE` long.
 
-    Text longer than that is cut before it is looked at, other values after.
+    A list or an object shows its size only: it may be deep or huge.
     """
     if isinstance(value, bytes | bytearray):
         text = bytes(value[:MAX_VALUE]).decode("utf-8", "backslashreplace")
         cut = len(value) > MAX_VALUE
     elif isinstance(value, str):
         text, cut = value[:MAX_VALUE], len(value) > MAX_VALUE
-    elif isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 1024:
+    elif isinstance(value, list | tuple | dict | set | frozenset):
+        kind = "object" if isinstance(value, dict) else "list"
+        text, cut = f"{kind} of {len(value)}", False
+    elif isinstance(value, int) and value.bit_length() > 1024:
         text, cut = f"a whole number of {value.bit_length()} bits", False
     else:
         whole = str(value)

@@ -24,7 +24,7 @@ _TOKEN = re.compile(r"karb_([a-z][a-z0-9-]{0,15})_([a-z2-7]{32})")
 _SHAPE = "karb_<scope>_<32 letters and digits>"
 
 
-class BadToken(SyncError):  # noqa: N818 - named by what is the matter
+class BadToken(SyncError):
     """Not a token of ours; nothing was compared with any stored one."""
 
 

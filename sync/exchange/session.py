@@ -358,6 +358,10 @@ def _column(values: list[_T]) -> list[_T]:
     return values[:1] if values.count(values[0]) == len(values) else values
 
 
+def _spread(column: list[_T], n: int) -> list[_T]:
+    return column * n if len(column) == 1 else column
+
+
 def _to_facts(ref: StreamRef, batch: Batch, keys: dict[bytes, bytes]) -> Facts:
     facts = batch.facts
     bodies = [fact.body for fact in facts]
@@ -385,10 +389,9 @@ def _to_batch(stream: StreamId, message: Facts) -> Batch:
     bodies = message.body if message.column is None else assemble(message.column, n)
     if len(message.event) != n * EVENT_BYTES or len(bodies) != n:
         raise RemoteProtocolError(f"Batch of {n} facts: its columns are of other lengths.")
-    counts, kinds, versions = (
-        list(column) * n if len(column) == 1 else column
-        for column in (message.hlc_count, message.kind, message.version)
-    )
+    counts = _spread(message.hlc_count, n)
+    kinds = _spread(message.kind, n)
+    versions = _spread(message.version, n)
     if not len(counts) == len(kinds) == len(versions) == n:
         raise RemoteProtocolError(f"Batch of {n} facts: its columns are of other lengths.")
     facts = [

@@ -85,9 +85,10 @@ def decode(payload: bytes) -> Message:
         raise RemoteProtocolError(f"Payload starts with {payload[:1].hex() or 'nothing'}.")
     plain = payload[1:] if payload[0] == PLAIN else _unpack(payload[0], payload[1:])
     try:
-        return _DECODER.decode(plain)
+        message: Message = _DECODER.decode(plain)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise RemoteProtocolError(f"Message of {len(plain)} bytes: {error}") from error
+    return message
 
 
 def _unpack(kind: int, packed: bytes) -> bytes:

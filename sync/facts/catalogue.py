@@ -105,8 +105,7 @@ class PriceColumns(msgspec.Struct, frozen=True, array_like=True):
             BadFact: The columns are not of one length.
         """
         return tuple(
-            Price(*row)
-            for row in columns.unpack(self.n, (self.sku, self.unit_minor, self.from_ms))
+            Price(*row) for row in columns.unpack(self.n, (self.sku, self.unit_minor, self.from_ms))
         )
 
 

@@ -1,5 +1,8 @@
-"""Nodes and stores: who may write, and what a store is. Written by central alone,
-but for `IncarnationBegan`, which every node writes first in a new life."""
+"""Nodes and stores: who may write, and what a store is.
+
+Written by central alone, but for `IncarnationBegan`, which every node writes first
+in a new life.
+"""
 
 import msgspec
 

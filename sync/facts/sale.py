@@ -61,13 +61,17 @@ class SaleLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @property
     def deposits_minor(self) -> int:
         """Deposit of the whole line."""
+        if not self.deposit_minor:
+            return 0
         return line_total_minor(self.quantity_milli, self.deposit_minor)
 
     @property
     def total_minor(self) -> int:
         """Goods of the line after discounts, without deposits."""
         gross = line_total_minor(self.quantity_milli, self.unit_minor)
-        return gross - sum(discount.amount_minor for discount in self.discounts)
+        for discount in self.discounts:
+            gross -= discount.amount_minor
+        return gross
 
 
 class SaleLines(msgspec.Struct, frozen=True, array_like=True):
@@ -193,7 +197,7 @@ class Sale(msgspec.Struct, frozen=True, array_like=True):
                 return f"{row.sku!r}: {row.quantity_milli} thousandths at {row.unit_minor} grosz"
             if worth < 0 or row.deposit_minor < 0:
                 return f"{row.sku!r}: worth {worth} grosz after discounts"
-            if any(discount.amount_minor <= 0 for discount in row.discounts):
+            if row.discounts and any(d.amount_minor <= 0 for d in row.discounts):
                 return f"{row.sku!r}: a discount is above zero"
             total += worth + row.deposits_minor
         if any(p.amount_minor < 0 or p.change_minor < 0 for p in self.payments):

@@ -35,9 +35,7 @@ class ReceivedLines(msgspec.Struct, frozen=True, array_like=True):
         """
         return tuple(
             ReceivedLine(*row)
-            for row in columns.unpack(
-                self.n, (self.sku, self.quantity_milli, self.unit_cost_minor)
-            )
+            for row in columns.unpack(self.n, (self.sku, self.quantity_milli, self.unit_cost_minor))
         )
 
 

@@ -22,8 +22,15 @@ _AIM_GS1 = ("]C1", "]d2", "]e0", "]Q3")
 _DIGITS = re.compile(r"[0-9]+")
 
 
-class BadBarcode(SyncError):  # noqa: N818 - named by what is the matter
+class BadBarcode(SyncError):
     """Not a GTIN, or misread."""
+
+    def __init__(self, value: str, expected: str, cure: str = "") -> None:
+        self.value = value if len(value) <= 40 else value[:40] + "…"
+        self.expected = expected
+        self.cure = cure
+        said = f"Code {self.value!r}: expected {expected}"
+        super().__init__(f"{said}; {cure}." if cure else f"{said}.")
 
 
 def check_digit(body: str) -> str:
@@ -33,7 +40,7 @@ def check_digit(body: str) -> str:
         BadBarcode: `body` has something else than digits in it.
     """
     if not _DIGITS.fullmatch(body):
-        raise BadBarcode(f"Code {_shown(body)}: expected digits only.")
+        raise BadBarcode(body, "digits only")
     threes = sum(map(int, body[-1::-2]))
     ones = sum(map(int, body[-2::-2]))
     return str(-(3 * threes + ones) % 10)
@@ -46,23 +53,23 @@ def canonical(digits: str) -> Gtin:
         BadBarcode: Not 8, 12, 13 or 14 digits, all zeros, or a wrong check digit.
     """
     if not _DIGITS.fullmatch(digits):
-        raise BadBarcode(
-            f"Code {_shown(digits)}: expected digits only; leave out spaces, dashes and letters."
-        )
+        raise BadBarcode(digits, "digits only", "leave out spaces, dashes and letters")
     if len(digits) not in LENGTHS:
         raise BadBarcode(
-            f"Code {_shown(digits)}: expected 8, 12, 13 or 14 digits, got {len(digits)}; "
-            "if a spreadsheet dropped leading zeros, format the column as text."
+            digits,
+            f"8, 12, 13 or 14 digits, got {len(digits)}",
+            "if a spreadsheet dropped leading zeros, format the column as text",
         )
     expected = check_digit(digits[:-1])
     if digits[-1] != expected:
         raise BadBarcode(
-            f"Code {_shown(digits)}: expected check digit {expected}, got {digits[-1]}; "
-            "compare it with the package or scan it again."
+            digits,
+            f"check digit {expected}, got {digits[-1]}",
+            "compare it with the package or scan it again",
         )
     number = digits.lstrip("0")
     if not number:
-        raise BadBarcode(f"Code {_shown(digits)}: expected a number above zero.")
+        raise BadBarcode(digits, "a number above zero")
     return Gtin(number.zfill(next(length for length in LENGTHS if length >= len(number))))
 
 
@@ -76,11 +83,10 @@ def parse(scanned: str) -> Gtin:
     """
     text = scanned.strip()
     if not text:
-        raise BadBarcode("Code '': expected a barcode, got nothing; scan again.")
+        raise BadBarcode(text, "a barcode, got nothing", "scan again")
     if len(text) > MAX_SCAN:
         raise BadBarcode(
-            f"Code {_shown(text)}: expected at most {MAX_SCAN} characters, got {len(text)}; "
-            "scan one code at a time."
+            text, f"at most {MAX_SCAN} characters, got {len(text)}", "scan one code at a time"
         )
     aim = _AIM.match(text)
     if aim is None:
@@ -90,9 +96,7 @@ def parse(scanned: str) -> Gtin:
         return canonical(payload)
     if payload[:2] in {"01", "02"} and len(payload) >= 16:
         return canonical(payload[2:16])
-    raise BadBarcode(
-        f"Code {_shown(text)}: expected a GTIN (01) first; scan the article's own barcode."
-    )
+    raise BadBarcode(text, "a GTIN (01) first", "scan the article's own barcode")
 
 
 def in_store(number: int, prefix: int = 20) -> Gtin:
@@ -104,12 +108,8 @@ def in_store(number: int, prefix: int = 20) -> Gtin:
         BadBarcode: The number has more than ten digits, or the prefix is not 20 to 29.
     """
     if not 20 <= prefix <= 29:
-        raise BadBarcode(f"Prefix {prefix}: expected 20 to 29, the in-store range.")
+        raise BadBarcode(str(prefix), "a prefix from 20 to 29, the in-store range")
     if not 0 <= number < 10**10:
-        raise BadBarcode(f"Number {number}: expected 0 to 9999999999 (ten digits).")
+        raise BadBarcode(str(number), "a number from 0 to 9999999999, ten digits")
     body = f"{prefix}{number:010d}"
     return Gtin(body + check_digit(body))
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 40 else text[:40] + "…")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from sync.errors import SyncError
 
 
-class CannotSpread(SyncError):  # noqa: N818 - named by what is the matter
+class CannotSpread(SyncError):
     """There is an amount and nothing to spread it over."""
 
 

@@ -17,7 +17,7 @@ VatCode = NewType("VatCode", str)
 """One of `CODES`."""
 
 
-class UnknownVat(SyncError):  # noqa: N818 - named by what is the matter
+class UnknownVat(SyncError):
     """No such code, or it was not in force on that day."""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import zstandard
 
-from sync.chain import Batch, Fact, Head, StreamId
+from sync.chain import Batch, Fact, StreamId
 from sync.exchange import messages, session, wire
 from sync.facts import encode
 from sync.facts.sale import Discount, Payment, Sale, SaleLine, SaleLines, Stage
@@ -60,14 +60,16 @@ def sale(rng: random.Random, number: int, at_ms: int) -> Sale:
 def live_messages(rng: random.Random, count: int) -> list[bytes]:
     """Return the plain bytes of live messages, as `wire` would pack them."""
     plain: list[bytes] = []
-    encoder = wire._ENCODER  # noqa: SLF001 - the dictionary is a part of `wire`
+    encoder = wire._ENCODER
     for _ in range(count):
         at_ms = rng.randrange(1_790_000_000_000, 1_990_000_000_000)
         stream = StreamId(rng.randbytes(16), rng.getrandbits(40), f"S{rng.randrange(300)}")
         number = rng.randrange(1, 100_000)
-        fact = Fact(number, at_ms << 16, "sale", 1, rng.randbytes(16), encode(sale(rng, number, at_ms)))
+        fact = Fact(
+            number, at_ms << 16, "sale", 1, rng.randbytes(16), encode(sale(rng, number, at_ms))
+        )
         batch = Batch(stream, [fact], rng.randbytes(64))
-        plain.append(encoder.encode(session._to_facts(rng.randrange(3), batch, {})))  # noqa: SLF001
+        plain.append(encoder.encode(session._to_facts(rng.randrange(3), batch, {})))
         plain.append(encoder.encode(messages.Ack(((rng.randrange(3), number),))))
     return plain
 
@@ -79,8 +81,12 @@ def main() -> None:
     target = Path(wire.__file__).with_name("small.zdict")
     target.write_bytes(trained.as_bytes())
     fresh = random.Random(7)
-    sizes = [len(zstandard.ZstdCompressor(level=19, dict_data=trained).compress(m)) for m in live_messages(fresh, 500)]
-    print(f"{target.name}: {BYTES} bytes; a live message and its ack: {2 * sum(sizes) / len(sizes):.0f} bytes")
+    sizes = [
+        len(zstandard.ZstdCompressor(level=19, dict_data=trained).compress(m))
+        for m in live_messages(fresh, 500)
+    ]
+    pair = 2 * sum(sizes) / len(sizes)
+    print(f"{target.name}: {BYTES} bytes; a live message and its ack: {pair:.0f} bytes")
 
 
 if __name__ == "__main__":

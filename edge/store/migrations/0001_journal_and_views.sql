@@ -6,8 +6,6 @@ CREATE TABLE streams (
     node BLOB NOT NULL,
     incarnation INTEGER NOT NULL,
     scope TEXT NOT NULL,
-    seq INTEGER NOT NULL,
-    hash BLOB NOT NULL,
     frozen INTEGER NOT NULL DEFAULT 0,
     UNIQUE (node, incarnation, scope)
 );

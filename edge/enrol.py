@@ -1,0 +1,201 @@
+"""Enrolment: making this machine a node of head office, and keeping it one.
+
+Whatever is interrupted here leaves either no node or a whole one: the certificate
+is the last file written.
+"""
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from edge.clock import Clock
+from edge.keys import NodeKey
+from edge.link import tls
+from edge.link.carrier import LinkRefused, LinkUnreachable, request
+from edge.store.store import Store
+from sync.chain import ALL, INCARNATION_BITS
+from sync.enrolment import (
+    EnrolAnswer,
+    EnrolmentCode,
+    EnrolRequest,
+    RenewAnswer,
+    RenewRequest,
+)
+from sync.errors import BadIdentity
+from sync.identity import judge
+
+DATABASE = "karb.sqlite"
+
+
+class EnrolRefused(LinkRefused):
+    """Head office, or the code itself, said no; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolled:
+    """What the machine is now."""
+
+    node: bytes
+    store: str
+    store_name: str
+    zone: str
+    currency: str
+
+
+async def enrol(data: Path, central: str, code: str, name: str) -> Enrolled:
+    """Make `data` the folder of a node.
+
+    Args:
+        data: A folder; made if it is not there, refused if it is a node's already.
+        central: URL of head office.
+        code: The one-time code.
+        name: What to call this machine there.
+
+    Raises:
+        EnrolRefused: The code, the address or the folder is wrong; says what to do.
+        LinkUnreachable: Head office did not answer.
+    """
+    if urlsplit(central).scheme != "https" or not urlsplit(central).hostname:
+        raise EnrolRefused(f"Central {central!r}: expected an address like https://host:8443.")
+    if (data / tls.CERTIFICATE).exists():
+        raise EnrolRefused(f"{data}: is a node's already; take another folder.")
+    try:
+        parsed = EnrolmentCode.parse(code)
+    except BadIdentity as error:
+        raise EnrolRefused(str(error)) from error
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _put_aside(data)
+    key = NodeKey.of(Ed25519PrivateKey.from_private_bytes(secrets.token_bytes(32)))
+    central = central.rstrip("/")
+    async with aiohttp.ClientSession() as client:
+        authority = await _authority(client, central, parsed)
+        _write(data / tls.AUTHORITY, authority)
+        answer = msgspec.json.decode(
+            await _asking(
+                client,
+                f"{central}/v1/enrol",
+                data,
+                EnrolRequest(secret=parsed.secret.hex(), csr=_csr(key), name=name),
+                known=False,
+            ),
+            type=EnrolAnswer,
+        )
+    certificate = x509.load_pem_x509_certificate(answer.certificate.encode())
+    root = x509.load_pem_x509_certificate(authority)
+    try:
+        ours = judge(certificate, root, None)
+        head_office = judge(x509.load_pem_x509_certificate(answer.central.encode()), root, None)
+    except BadIdentity as error:
+        raise EnrolRefused(str(error)) from error
+    if ours.node != key.node or ours.store != answer.store:
+        raise EnrolRefused("Head office certified another machine than this one; try again.")
+    key.save(data / tls.KEY)
+    _write(data / tls.CENTRAL, answer.central.encode())
+    store = await Store.open(
+        data / DATABASE,
+        key,
+        answer.store,
+        Clock(),
+        incarnation=secrets.randbits(INCARNATION_BITS),
+    )
+    try:
+        await store.write(lambda unit: unit.root(head_office.node, ALL, head_office.public_key))
+    finally:
+        await store.close()
+    _write(data / tls.CERTIFICATE, answer.certificate.encode())
+    return Enrolled(
+        node=key.node,
+        store=answer.store,
+        store_name=answer.store_name,
+        zone=answer.zone,
+        currency=answer.currency,
+    )
+
+
+async def renew(client: aiohttp.ClientSession, data: Path, central: str) -> None:
+    """Ask for the next certificate for the same key, while the present one holds.
+
+    Raises:
+        LinkUnreachable, LinkRefused: As `request`.
+    """
+    key = NodeKey.load(data / tls.KEY)
+    said = await _asking(client, f"{central}/v1/renew", data, RenewRequest(csr=_csr(key)))
+    answer = msgspec.json.decode(said, type=RenewAnswer)
+    root = x509.load_pem_x509_certificate((data / tls.AUTHORITY).read_bytes())
+    ours = judge(x509.load_pem_x509_certificate(answer.certificate.encode()), root, None)
+    if ours.node != key.node:
+        raise LinkRefused("Central renewed another machine's certificate; nothing was changed.")
+    _write(data / tls.CERTIFICATE, answer.certificate.encode())
+
+
+async def _authority(client: aiohttp.ClientSession, central: str, code: EnrolmentCode) -> bytes:
+    pem = await request(client, "GET", f"{central}/v1/authority", tls.unverified_context())
+    try:
+        authority = x509.load_pem_x509_certificate(pem)
+    except ValueError as error:
+        raise EnrolRefused(f"{central}: answers, but is no head office of Karb.") from error
+    if not code.vouches_for(authority):
+        raise EnrolRefused(
+            f"{central}: not the head office that made this code; check the address."
+        )
+    return pem
+
+
+async def _asking(
+    client: aiohttp.ClientSession,
+    url: str,
+    data: Path,
+    body: EnrolRequest | RenewRequest,
+    *,
+    known: bool = True,
+) -> bytes:
+    try:
+        return await request(
+            client,
+            "POST",
+            url,
+            tls.client_context(data, known=known),
+            data=msgspec.json.encode(body),
+            headers={"Content-Type": "application/json"},
+        )
+    except LinkRefused as error:
+        raise EnrolRefused(str(error)) from error
+
+
+def _csr(key: NodeKey) -> str:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, key.node.hex())])
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
+    return builder.sign(key.private, None).public_bytes(Encoding.PEM).decode()
+
+
+def _put_aside(data: Path) -> None:
+    """Move what an attempt that was cut off left behind; never delete a database."""
+    found = [data / tls.KEY, *data.glob(f"{DATABASE}*")]
+    found = [path for path in found if path.exists()]
+    if found:
+        aside = data / f"abandoned-{secrets.token_hex(4)}"
+        aside.mkdir()
+        for path in found:
+            path.rename(aside / path.name)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace a file in one step, on disk before this returns."""
+    beside = path.with_name(path.name + ".new")
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+__all__ = ["DATABASE", "EnrolRefused", "Enrolled", "LinkUnreachable", "enrol", "renew"]

@@ -1,0 +1,266 @@
+"""When to speak with central: live while it can be had, by timer while not, woken by a sale.
+
+Retry is a timer with full jitter and a cap (Brooker, *Exponential Backoff and
+Jitter*, 2015); a new sale or a command wakes it early, but never more than once a
+second, so that a dead link costs nothing.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+import structlog
+from cryptography import x509
+
+from edge.clock import Clock, elapsed_ms
+from edge.enrol import renew
+from edge.link import tls
+from edge.link.carrier import LinkRefused, LinkUnreachable, exchange, live_socket
+from edge.link.conversation import Conversation, NewLifeNeeded
+from edge.store.connection import StoreDamaged
+from edge.store.store import Store
+from sync.errors import SyncError
+
+_log = structlog.get_logger()
+
+FIRST_WAIT_S = 0.5
+LONGEST_WAIT_S = 60.0
+QUIET_S = 1.0
+"""Least time between two attempts, however many sales knock."""
+
+HEARTBEAT_S = 15.0
+KEEP_PEER_S = 5.0
+RENEW_AT = 2 / 3
+"""Part of a certificate's life after which the next one is asked for."""
+
+SYNC_ROUNDS = 1000
+
+
+@dataclass(slots=True)
+class LinkState:
+    """What the status page says of the link."""
+
+    state: str = "connecting"
+    """``live``, ``connecting``, ``offline`` or ``refused``."""
+
+    since_ms: int = 0
+    last_error: str = ""
+    attempts: int = 0
+    """Since it was last live."""
+
+    next_attempt_ms: int | None = None
+    bytes_out: int = 0
+    bytes_in: int = 0
+    """Payloads, before TLS and framing."""
+
+
+class Uplink:
+    """The one task that speaks with central."""
+
+    def __init__(
+        self,
+        data: Path,
+        central: str,
+        store: Store,
+        clock: Clock,
+        *,
+        random: Callable[[], float],
+        incarnation: Callable[[], int],
+        software: str,
+    ) -> None:
+        """Prepare; `start` begins to speak.
+
+        Args:
+            data: Folder of the node, for its certificate.
+            central: URL of head office.
+            store: What is to be carried.
+            clock: Hears central's time.
+            random: 0 to 1, for the jitter.
+            incarnation: 40 fresh random bits, should a new life be needed.
+            software: What we call ourselves.
+        """
+        self._data, self._central, self._store, self._clock = data, central, store, clock
+        self._random, self._incarnation, self._software = random, incarnation, software
+        self.state = LinkState(since_ms=clock.now().ms)
+        self._woken = store.watch()
+        self._task: asyncio.Task[None] | None = None
+        self._http: aiohttp.ClientSession | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Begin to speak."""
+        self._http = aiohttp.ClientSession(auto_decompress=False)
+        self._task = asyncio.create_task(self._run(), name="uplink")
+
+    async def close(self) -> None:
+        """Stop in the middle of whatever it is; nothing is lost by that."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._http is not None:
+            await self._http.close()
+
+    async def sync_now(self) -> int:
+        """Exchange until nothing waits, by one-shot requests; return how many facts went up.
+
+        Raises:
+            LinkUnreachable: Central did not answer.
+            LinkRefused: Central answered, and would not.
+        """
+        before = (await self._store.figures()).waiting
+        async with self._one_at_a_time:
+            for _ in range(SYNC_ROUNDS):
+                if not await self._one_shot():
+                    break
+        await self._store.keep_peer()
+        return before - (await self._store.figures()).waiting
+
+    async def _run(self) -> None:
+        wait = FIRST_WAIT_S
+        while True:
+            began = elapsed_ms()
+            try:
+                await self._renew_if_due()
+                await self._live()
+                wait = FIRST_WAIT_S
+            except NewLifeNeeded as need:
+                _log.warning("life.began", cause=str(need))
+                await self._store.begin_life(self._incarnation(), str(need))
+                wait = FIRST_WAIT_S
+            except LinkUnreachable as error:
+                self._lost("offline", str(error))
+            except (LinkRefused, SyncError, StoreDamaged) as error:
+                self._lost("refused", str(error))
+            except Exception as error:  # noqa: BLE001 - see below
+                # The link must outlive its own bugs: a till that sells and is never heard of
+                # again is the one thing that must not happen.
+                _log.exception("link.bug")
+                self._lost("offline", f"{type(error).__name__}: {error}")
+            if elapsed_ms() - began > LONGEST_WAIT_S * 1000:
+                wait = FIRST_WAIT_S
+            await self._pause(wait * self._random())
+            wait = min(wait * 2, LONGEST_WAIT_S)
+
+    async def _pause(self, seconds: float) -> None:
+        seconds = max(seconds, 0.05)
+        self.state.attempts += 1
+        self.state.next_attempt_ms = self._clock.now().ms + int(seconds * 1000)
+        if seconds > QUIET_S:
+            await asyncio.sleep(QUIET_S)
+            self._woken.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), seconds - QUIET_S)
+        else:
+            await asyncio.sleep(seconds)
+        self.state.next_attempt_ms = None
+
+    async def _live(self) -> None:
+        """Speak over one WebSocket until it ends."""
+        talk = Conversation(self._store, self._clock, self._software)
+        context = tls.client_context(self._data)
+        async with live_socket(self._client, self._central, context, HEARTBEAT_S) as socket:
+            await self._say(socket, [talk.greet()])
+            listener = asyncio.create_task(self._listen(socket, talk))
+            keeper = asyncio.create_task(self._keep())
+            try:
+                await listener
+            finally:
+                for task in (listener, keeper):
+                    task.cancel()
+                await asyncio.gather(listener, keeper, return_exceptions=True)
+
+    async def _listen(self, socket: aiohttp.ClientWebSocketResponse, talk: Conversation) -> None:
+        pusher: asyncio.Task[None] | None = None
+        try:
+            async for message in socket:
+                if message.type is not aiohttp.WSMsgType.BINARY:
+                    continue
+                self.state.bytes_in += len(message.data)
+                await self._say(socket, await talk.take(message.data))
+                if pusher is None:
+                    self._up()
+                    pusher = asyncio.create_task(self._push(socket, talk))
+                elif pusher.done():
+                    pusher.result()
+                self._woken.set()  # an acknowledgement may have opened the window
+        finally:
+            if pusher is not None:
+                pusher.cancel()
+                await asyncio.gather(pusher, return_exceptions=True)
+        reason = f"central closed the link ({socket.close_code})"
+        if socket.close_code == aiohttp.WSCloseCode.POLICY_VIOLATION:
+            raise LinkRefused(f"{reason}: this node may not exchange; ask head office.")
+        raise LinkUnreachable(f"{reason}.")
+
+    async def _push(self, socket: aiohttp.ClientWebSocketResponse, talk: Conversation) -> None:
+        while not socket.closed:
+            self._woken.clear()
+            if talk.slow_ms:
+                await asyncio.sleep(talk.slow_ms / 1000)
+                talk.slow_ms = 0
+            async with self._one_at_a_time:
+                while (payload := await talk.next()) is not None:
+                    await self._say(socket, [payload])
+            await self._woken.wait()
+
+    async def _say(self, socket: aiohttp.ClientWebSocketResponse, payloads: list[bytes]) -> None:
+        for payload in payloads:
+            self.state.bytes_out += len(payload)
+            try:
+                await socket.send_bytes(payload)
+            except (ConnectionError, aiohttp.ClientError) as error:
+                raise LinkUnreachable(f"The link broke: {error}") from error
+
+    async def _one_shot(self) -> bool:
+        """Exchange once over POST; return whether another round would carry more."""
+        talk = Conversation(self._store, self._clock, self._software)
+        talk.assume()
+        payloads = [talk.greet()]
+        while (payload := await talk.next()) is not None:
+            payloads.append(payload)
+        self.state.bytes_out += sum(map(len, payloads))
+        context = tls.client_context(self._data)
+        got_facts = False
+        for payload in await exchange(self._client, self._central, context, payloads):
+            self.state.bytes_in += len(payload)
+            heads = self._store.heads()
+            await talk.take(payload)
+            got_facts = got_facts or heads != self._store.heads()
+        return got_facts or talk.lacks > 0
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_PEER_S)
+            await self._store.keep_peer()
+
+    async def _renew_if_due(self) -> None:
+        certificate = x509.load_pem_x509_certificate((self._data / tls.CERTIFICATE).read_bytes())
+        now = self._clock.now()
+        begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        if now.trust and datetime.fromtimestamp(now.ms / 1000, UTC) > begins + RENEW_AT * (
+            ends - begins
+        ):
+            await renew(self._client, self._data, self._central)
+
+    @property
+    def _client(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            raise LinkUnreachable("The link was not started.")
+        return self._http
+
+    def _up(self) -> None:
+        _log.info("link.live", attempts=self.state.attempts)
+        self.state.state, self.state.last_error, self.state.attempts = "live", "", 0
+        self.state.since_ms = self._clock.now().ms
+
+    def _lost(self, state: str, why: str) -> None:
+        if self.state.state != state or self.state.last_error != why:
+            _log.warning("link.lost", state=state, reason=why)
+        if self.state.state != state:
+            self.state.since_ms = self._clock.now().ms
+        self.state.state, self.state.last_error = state, why

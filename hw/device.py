@@ -1,0 +1,129 @@
+"""What the rest of Karb may expect of a device, whatever its make.
+
+Every kind shares one life cycle: `open`, then work until `lost` returns, then `close`,
+then perhaps `open` again. A kind adds the few calls that make it what it is. A new kind
+is a protocol beside these, with orders that end in an `Outcome`.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from hw.errors import HwError
+from hw.outcome import Outcome
+from hw.slip import Slip
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The device is connected, but something is wrong with it; or all is well."""
+
+    problem: str | None = None
+    cure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One code, as the scanner read it."""
+
+    data: str
+    """Raw text, symbology prefixes and FNC1 (`\\x1d`) included; checking it is not our job."""
+
+    at_s: float
+    """Event loop clock, seconds. For intervals, never for a date."""
+
+    device: str
+    till: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrinterStatus:
+    """What the printer says of itself; each flag true when it is so."""
+
+    offline: bool = False
+    cover_open: bool = False
+    paper_end: bool = False
+    paper_low: bool = False
+    """Near-end sensor: it still prints."""
+
+    error: bool = False
+    """Knife, head temperature or another fault."""
+
+    @property
+    def trouble(self) -> Literal["paper_end", "cover_open", "error", "offline"] | None:
+        """What stops it from printing; the most telling cause first."""
+        if self.paper_end:
+            return "paper_end"
+        if self.cover_open:
+            return "cover_open"
+        if self.error:
+            return "error"
+        return "offline" if self.offline else None
+
+
+class Device(Protocol):
+    """The life cycle every kind shares. One caller (the supervisor) drives it."""
+
+    @property
+    def id(self) -> str:
+        """Name from the configuration."""
+        ...
+
+    @property
+    def till(self) -> str | None:
+        """The till it belongs to; None when shared by all."""
+        ...
+
+    async def open(self) -> None:
+        """Connect, and make sure that it is the expected kind of device.
+
+        Raises:
+            DeviceUnavailable: Not there, or silent; try again.
+            DeviceMisconfigured: A setting is wrong; ask a person.
+        """
+        ...
+
+    async def lost(self) -> HwError:
+        """Wait until the connection is lost; say why. Only after `open`."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the port; harmless when not open."""
+        ...
+
+    def health(self) -> Health:
+        """What is wrong with the connected device, as last seen."""
+        ...
+
+
+@runtime_checkable
+class Scanner(Device, Protocol):
+    """Reads codes."""
+
+    def scans(self) -> AsyncIterator[Scan]:
+        """Every code since `open`, in order, until the connection is lost.
+
+        Raises:
+            DeviceUnavailable: It was lost; all codes read before it have been given.
+        """
+        ...
+
+
+@runtime_checkable
+class ReceiptPrinter(Device, Protocol):
+    """Prints slips, one at a time, in the order asked."""
+
+    async def print(self, job: Slip) -> Outcome:
+        """Print one slip. Safe to call in any state; never raises a device error.
+
+        If the calling task is cancelled, the outcome is `Unknown`.
+        """
+        ...
+
+    async def status(self) -> PrinterStatus:
+        """Ask the printer.
+
+        Raises:
+            DeviceUnavailable: Not connected, or no answer. Silence is not "paper OK".
+        """
+        ...

@@ -1,0 +1,251 @@
+"""Slips → ESC/POS bytes, and the printer's answers → events. Pure.
+
+python-escpos is the encoder; it is imported only when an `Encoder` is made, since it
+costs some 12 MB and half a second (it loads an imaging library and its table of printers).
+"""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from os import environ
+from typing import Any, TypeAlias
+
+from hw.device import PrinterStatus
+from hw.errors import DeviceMisconfigured, DeviceRefused
+from hw.layout import fit_columns, fit_line, printable
+from hw.registry import suggestion
+from hw.slip import Align, Barcode, Columns, Cut, Element, OpenDrawer, QrCode, Rule, Slip, TextLine
+
+MIN_COLUMNS = 16
+
+_ID_ALPHABET = b"ABCDEGHIJKLMNOPQSTUWXYabcdeghijklmnopqstuwxy014589"
+"""Printable bytes that cannot be taken for a status byte or for the head of an answer."""
+
+_ID_HEAD = b"\x37\x22"
+_ID_LENGTH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class StatusByte:
+    """Answer to one `DLE EOT n`; it does not say which n was asked."""
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """Everything before this process id has been printed."""
+
+    process_id: bytes
+
+
+Answer: TypeAlias = StatusByte | Processed
+
+
+def status_request(n: int) -> bytes:
+    """`DLE EOT n`: 1 printer, 2 why offline, 4 paper. Answered at once, even when stopped."""
+    return bytes((0x10, 0x04, n))
+
+
+def process_id(job: str) -> bytes:
+    """Four printable bytes naming a job."""
+    digest = hashlib.blake2b(job.encode(), digest_size=8).digest()
+    number = int.from_bytes(digest, "big")
+    letters = bytearray()
+    for _ in range(_ID_LENGTH):
+        number, index = divmod(number, len(_ID_ALPHABET))
+        letters.append(_ID_ALPHABET[index])
+    return bytes(letters)
+
+
+def proof_request(identity: bytes) -> bytes:
+    """`GS ( H`, function 48: echo `identity` when all before it is printed."""
+    return b"\x1d(H\x06\x00\x30\x30" + identity
+
+
+def printer_status(printer: int, cause: int, paper: int) -> PrinterStatus:
+    """Combine the answers to `DLE EOT` 1, 2 and 4."""
+    return PrinterStatus(
+        offline=bool(printer & 0x08),
+        cover_open=bool(cause & 0x04),
+        paper_end=bool(cause & 0x20 or paper & 0x60),
+        paper_low=bool(paper & 0x0C),
+        error=bool(cause & 0x40),
+    )
+
+
+class AnswerParser:
+    """Picks the printer's answers out of whatever bytes arrive, split anyhow."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Answer]:
+        """Take bytes; the answers they complete. Bytes that fit nothing are noise."""
+        self._rest += data
+        return list(self._take())
+
+    def _take(self) -> Iterator[Answer]:
+        while self._rest:
+            frame = self._rest[: len(_ID_HEAD) + _ID_LENGTH + 1]
+            if _may_be_echo(frame):
+                if len(frame) < len(_ID_HEAD) + _ID_LENGTH + 1:
+                    return
+                self._rest = self._rest[len(frame) :]
+                yield Processed(frame[len(_ID_HEAD) : -1])
+                continue
+            self._rest = self._rest[1:]
+            if frame[0] & 0x93 == 0x12:
+                yield StatusByte(frame[0])
+
+
+class Encoder:
+    """Turns slips into bytes for one model of printer."""
+
+    def __init__(
+        self, *, profile: str = "default", columns: int | None = None, kanji_off: bool = False
+    ) -> None:
+        """Load the printer's profile. Slow (see above): call it off the event loop.
+
+        Args:
+            profile: Name in python-escpos' table.
+            columns: Characters of normal size on a line; None: as the profile says.
+            kanji_off: Cancel double-byte mode, in which Chinese models turn two Polish
+                letters into one ideograph.
+
+        Raises:
+            DeviceMisconfigured: No such profile, or senseless columns.
+        """
+        self._escpos = _import_escpos()
+        try:
+            capabilities = self._escpos.Dummy(profile=profile).profile
+        except KeyError as error:
+            known = self._escpos.CAPABILITIES["profiles"]
+            raise DeviceMisconfigured(
+                f"Printer profile {profile!r} is unknown; "
+                f"expected one of {', '.join(sorted(known))}.",
+                cure=suggestion(profile, known),
+            ) from error
+        self._profile = profile
+        self._columns = columns or capabilities.get_columns("a")
+        if self._columns < MIN_COLUMNS:
+            raise DeviceMisconfigured(
+                f"Printer columns are {columns}: expected at least {MIN_COLUMNS}.",
+                cure="Use 42 or 48 for 80 mm paper, 32 for 58 mm.",
+            )
+        self._kanji_off = kanji_off
+        # The profiles know which number the model gives CP852, the DOS page with the
+        # Polish letters. Without it, better plain letters than question marks.
+        self._polish = "CP852" in capabilities.get_code_pages()
+        self._encoding = "cp852" if self._polish else "ascii"
+        self._native_qr = capabilities.supports("qrCode")
+
+    def encode(self, slip: Slip) -> bytes:
+        """Bytes of the whole slip, from a known state of the printer; no proof request.
+
+        Raises:
+            DeviceRefused: The printer's profile cannot print one of the elements.
+        """
+        out = self._escpos.Dummy(profile=self._profile)
+        out.hw("INIT")
+        if self._kanji_off:
+            out._raw(b"\x1c.")  # noqa: SLF001 - the library has no name for FS .
+        if self._polish:
+            out.charcode("CP852")
+        for element in slip.elements:
+            try:
+                self._add(out, element)
+            except (self._escpos.Error, ValueError) as error:
+                raise DeviceRefused(
+                    f"Slip {slip.job}: printer profile {self._profile} cannot print "
+                    f"{element!r}: {error}.",
+                    cure="Choose another profile, or print it as text.",
+                ) from error
+        data: bytes = out.output
+        return data
+
+    def _add(self, out: Any, element: Element) -> None:
+        match element:
+            case TextLine(text=text, bold=bold, double=double, align=align):
+                _style(out, bold=bold, double=double, align=align)
+                _lines(out, fit_line(self._shown(text), self._width(double=double)))
+            case Columns(left=left, right=right, bold=bold, double=double):
+                _style(out, bold=bold, double=double)
+                left, right = self._shown(left), self._shown(right)
+                _lines(out, fit_columns(left, right, self._width(double=double)))
+            case Rule():
+                _style(out)
+                _lines(out, ["-" * self._columns])
+            case QrCode(data=data):
+                out.set(align="center")
+                out.qr(data, size=6, native=self._native_qr)
+            case Barcode():
+                _barcode(out, element)
+            case Cut():
+                out.cut()
+            case OpenDrawer(pin=pin):
+                out.cashdraw(pin)
+
+    def _shown(self, text: str) -> str:
+        return printable(text, self._encoding)
+
+    def _width(self, *, double: bool) -> int:
+        return self._columns // 2 if double else self._columns
+
+
+def _style(out: Any, *, bold: bool = False, double: bool = False, align: Align = "left") -> None:
+    out.set(
+        align=align,
+        bold=bold,
+        normal_textsize=not double,
+        double_width=double,
+        double_height=double,
+    )
+
+
+def _lines(out: Any, lines: list[str]) -> None:
+    for line in lines:
+        out.text(f"{line}\n")
+
+
+def _barcode(out: Any, element: Barcode) -> None:
+    """Not through the library's `barcode()`: that one talks to standard output."""
+    if element.symbology == "code128":
+        # Code set B; a brace is the code's own escape and stands for itself when doubled.
+        code, name, function = "{B" + element.data.replace("{", "{{"), "CODE128", "B"
+    else:
+        code, name, function = element.data, element.symbology.upper(), "A"
+    out._hw_barcode(code, name, 64, 2, "BELOW", "A", True, function)  # noqa: SLF001 - as above
+
+
+def _may_be_echo(frame: bytes) -> bool:
+    """Whether these bytes are an echoed process id, or may become one."""
+    head, identity, end = frame[:2], frame[2:6], frame[6:]
+    return (
+        _ID_HEAD.startswith(head)
+        and all(0x20 <= byte <= 0x7E for byte in identity)
+        and end in {b"", b"\x00"}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Escpos:
+    """The few names of python-escpos we use."""
+
+    Dummy: Any
+    CAPABILITIES: Any
+    Error: Any
+
+
+def _import_escpos() -> _Escpos:
+    # See the head of this file. The library has no type hints.
+    from escpos import capabilities  # type: ignore[import-untyped]  # noqa: PLC0415
+    from escpos.exceptions import Error  # type: ignore[import-untyped]  # noqa: PLC0415
+    from escpos.printer import Dummy  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    if "ESCPOS_CAPABILITIES_PICKLE_DIR" not in environ:
+        # Every import leaves a temporary folder behind; on a till that is never
+        # rebooted they would add up.
+        shutil.rmtree(capabilities.pickle_dir, ignore_errors=True)
+    return _Escpos(Dummy, capabilities.CAPABILITIES, Error)

@@ -1,0 +1,228 @@
+"""`printer.escpos`: a receipt printer on the network or a serial port.
+
+Options: `profile` (python-escpos' name of the model, `default`), `columns` (as the
+profile says), `kanji_off` (`yes` for Chinese models), `answer_timeout_s` (2) for a
+status, `job_timeout_s` (30) from the first byte of a job to its proof, `poll_s` (15)
+between questions when idle, `open_timeout_s` (5).
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import TypeVar
+
+from hw.device import Health, PrinterStatus
+from hw.errors import DeviceRefused, DeviceUnavailable, HwError
+from hw.escpos.codec import (
+    Answer,
+    AnswerParser,
+    Encoder,
+    Processed,
+    StatusByte,
+    printer_status,
+    process_id,
+    proof_request,
+    status_request,
+)
+from hw.outcome import Done, Outcome, Refused, Unknown
+from hw.registry import DeviceConfig, check_options, positive
+from hw.slip import Slip
+from hw.transports import open_transport
+from hw.transports.link import Link
+
+MAX_ANSWERS = 64
+"""Answers nobody waits for; beyond it the oldest go."""
+
+LOOK_AT_PAPER = "Look at the paper: if the receipt is not complete, print it again."
+
+_TROUBLE = {
+    "paper_end": ("the paper has run out", "Load paper."),
+    "cover_open": ("the cover is open", "Close the cover."),
+    "error": ("it reports a fault", "Clear jammed paper, or switch it off and on."),
+    "offline": ("it is offline", "Press its FEED button, or switch it off and on."),
+}
+
+_OPTIONS = (
+    "profile",
+    "columns",
+    "kanji_off",
+    "answer_timeout_s",
+    "job_timeout_s",
+    "poll_s",
+    "open_timeout_s",
+)
+
+_A = TypeVar("_A", bound=Answer)
+
+
+class EscposPrinter:
+    """One printer. One exchange at a time; a link that failed once is not used again."""
+
+    def __init__(self, config: DeviceConfig) -> None:
+        check_options(config, _OPTIONS)
+        self.id = config.id
+        self.till = config.till
+        self._url = config.url
+        self._profile = config.options.get("profile", "default")
+        self._columns = int(positive(config, "columns", 0)) or None
+        self._kanji_off = config.options.get("kanji_off") == "yes"
+        self._answer_timeout_s = positive(config, "answer_timeout_s", 2.0)
+        self._job_timeout_s = positive(config, "job_timeout_s", 30.0)
+        self._poll_s = positive(config, "poll_s", 15.0)
+        self._open_timeout_s = positive(config, "open_timeout_s", 5.0)
+        self._encoder: Encoder | None = None
+        self._lock = asyncio.Lock()
+        self._link: Link | None = None
+        self._answers: asyncio.Queue[Answer | None] = asyncio.Queue()
+        self._parser = AnswerParser()
+        self._status = PrinterStatus()
+
+    async def open(self) -> None:
+        """See `Device.open`."""
+        if self._encoder is None:
+            self._encoder = await asyncio.to_thread(self._make_encoder)
+        transport = await open_transport(self._url, timeout_s=self._open_timeout_s)
+        async with self._lock:
+            self._parser = AnswerParser()
+            self._link = Link(transport, self._on_bytes, self._on_lost)
+            self._status = await self._ask_status(self._link)
+
+    async def print(self, job: Slip) -> Outcome:
+        """See `ReceiptPrinter.print`."""
+        async with self._lock:
+            try:
+                link, encoder = self._opened()
+                data = encoder.encode(job)
+                status = self._status = await self._ask_status(link)
+            except (DeviceRefused, DeviceUnavailable) as error:
+                return Refused(error.problem, error.cure)
+            if status.trouble is not None:
+                return Refused(*_explain(self.id, status))
+            return await self._send(link, data, process_id(job.job))
+
+    async def status(self) -> PrinterStatus:
+        """See `ReceiptPrinter.status`."""
+        async with self._lock:
+            link, _ = self._opened()
+            self._status = await self._ask_status(link)
+            return self._status
+
+    async def lost(self) -> HwError:
+        """See `Device.lost`. Asks for the status now and then: silence is a loss too."""
+        link, _ = self._opened()
+        while True:
+            try:
+                async with asyncio.timeout(self._poll_s):
+                    return await link.lost()
+            except TimeoutError:
+                with suppress(DeviceUnavailable):  # then the link is lost, and says why
+                    await self.status()
+
+    async def close(self) -> None:
+        """See `Device.close`."""
+        await self._drop()
+
+    def health(self) -> Health:
+        """See `Device.health`."""
+        if self._status.trouble is not None:
+            return Health(*_explain(self.id, self._status))
+        if self._status.paper_low:
+            return Health(f"Printer {self.id}: the paper is nearly out.", "Have a roll ready.")
+        return Health()
+
+    async def _send(self, link: Link, data: bytes, identity: bytes) -> Outcome:
+        """From the first byte on, every ending but the echo is `Unknown`."""
+        done = False
+        try:
+            async with asyncio.timeout(self._job_timeout_s):
+                await link.write(data + proof_request(identity))
+                while (await self._next(link, Processed)).process_id != identity:
+                    pass
+            done = True
+            return Done(proof=f"process id {identity.decode()} echoed")
+        except TimeoutError:
+            problem = await self._why_silent(link)
+        except DeviceUnavailable as error:
+            problem = error.problem
+        finally:
+            if not done:
+                # The rest of this exchange must not be mistaken for the next one's.
+                await self._drop()
+        return Unknown(problem, LOOK_AT_PAPER)
+
+    async def _why_silent(self, link: Link) -> str:
+        try:
+            self._status = await self._ask_status(link)
+        except DeviceUnavailable as error:
+            return error.problem
+        if self._status.trouble is not None:
+            return _explain(self.id, self._status)[0]
+        return (
+            f"Printer {self.id}: expected a proof of printing within "
+            f"{self._job_timeout_s:g} s, got none, although it says that all is well."
+        )
+
+    async def _ask_status(self, link: Link) -> PrinterStatus:
+        done = False
+        try:
+            printer, cause, paper = [await self._ask(link, n) for n in (1, 2, 4)]
+            done = True
+            return printer_status(printer, cause, paper)
+        except DeviceUnavailable as error:
+            link.fail(error)
+            raise
+        finally:
+            if not done:
+                # A late answer says not what it answers: it would pass for the next one.
+                await self._drop()
+
+    async def _ask(self, link: Link, n: int) -> int:
+        while not self._answers.empty():  # late answers must not answer this question
+            self._answers.get_nowait()
+        try:
+            async with asyncio.timeout(self._answer_timeout_s):
+                await link.write(status_request(n))
+                return (await self._next(link, StatusByte)).value
+        except TimeoutError as error:
+            raise DeviceUnavailable(
+                f"Printer {self.id} at {self._url}: expected an answer to DLE EOT {n} within "
+                f"{self._answer_timeout_s:g} s, got none.",
+                cure="Switch it on; make sure that it is an ESC/POS printer with a two-way link.",
+            ) from error
+
+    async def _next(self, link: Link, kind: type[_A]) -> _A:
+        while True:
+            answer = await self._answers.get()
+            if isinstance(answer, kind):
+                return answer
+            if answer is None and (error := link.why_lost) is not None:
+                raise DeviceUnavailable(error.problem, cure=error.cure)
+
+    def _on_bytes(self, data: bytes) -> None:
+        for answer in self._parser.feed(data):
+            if self._answers.qsize() >= MAX_ANSWERS:
+                self._answers.get_nowait()
+            self._answers.put_nowait(answer)
+
+    def _on_lost(self) -> None:
+        self._answers.put_nowait(None)
+
+    async def _drop(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            await link.close()
+
+    def _opened(self) -> tuple[Link, Encoder]:
+        if self._link is None or self._encoder is None:
+            raise DeviceUnavailable(
+                f"Printer {self.id} at {self._url} is not connected.",
+                cure="Switch it on and check its cable; Karb connects by itself.",
+            )
+        return self._link, self._encoder
+
+    def _make_encoder(self) -> Encoder:
+        return Encoder(profile=self._profile, columns=self._columns, kanji_off=self._kanji_off)
+
+
+def _explain(printer: str, status: PrinterStatus) -> tuple[str, str]:
+    problem, cure = _TROUBLE[status.trouble or "offline"]
+    return f"Printer {printer}: {problem}.", cure
