@@ -4,7 +4,7 @@ Everything here runs inside a transaction that somebody else opens and commits.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -19,7 +19,9 @@ SIGN_EVERY_FACTS = 64
 SIGN_EVERY_BYTES = MAX_BATCH_BYTES // 2
 """A head is signed at each commit, and at least this often within one."""
 
-_COLUMNS = "seq, hlc, kind, version, event, body"
+SEQ_BITS = 40
+_LAST = (1 << SEQ_BITS) - 1
+_COLUMNS = "place & 0xFFFFFFFFFF, hlc, kind, version, event, body"
 
 
 class UnknownAuthor(SyncError):
@@ -64,7 +66,9 @@ class Journal:
         ).fetchall():
             stream = StreamId(node, incarnation, scope)
             last = db.execute(
-                "SELECT seq, hash FROM facts WHERE stream = ? ORDER BY seq DESC LIMIT 1", (id_,)
+                "SELECT place & 0xFFFFFFFFFF, hash FROM facts WHERE place BETWEEN ? AND ? "
+                "ORDER BY place DESC LIMIT 1",
+                whole(id_),
             ).fetchone()
             self._rows[stream] = Row(
                 id_, Head(stream, *(last or (0, genesis(stream)))), bool(frozen)
@@ -124,8 +128,8 @@ class Journal:
             row = self._rows[stream]
             if facts:
                 self._db.execute(
-                    "UPDATE facts SET signature = ? WHERE stream = ? AND seq = ?",
-                    (sign(key.private, row.head), row.id, row.head.seq),
+                    "UPDATE facts SET signature = ? WHERE place = ?",
+                    (sign(key.private, row.head), place(row.id, row.head.seq)),
                 )
         self._unsigned.clear()
 
@@ -182,7 +186,7 @@ class Journal:
         if seq == 0:
             return genesis(stream)
         found = self._db.execute(
-            "SELECT hash FROM facts WHERE stream = ? AND seq = ?", (row.id, seq)
+            "SELECT hash FROM facts WHERE place = ?", (place(row.id, seq),)
         ).fetchone()
         return found[0] if found else None
 
@@ -190,25 +194,29 @@ class Journal:
         self, stream: int, facts: Iterable[tuple[Fact, bytes]], signature: bytes | None
     ) -> None:
         rows = [
-            [stream, f.seq, f.hlc, f.kind, f.version, f.event, f.body, digest, None]
+            [place(stream, f.seq), f.hlc, f.kind, f.version, f.event, f.body, digest, None]
             for f, digest in facts
         ]
         rows[-1][-1] = signature
-        self._db.executemany("INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        self._db.executemany("INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def place(stream: int, seq: int) -> int:
+    """Return the key of a fact in this file."""
+    return stream << SEQ_BITS | seq
+
+
+def whole(stream: int) -> tuple[int, int]:
+    """Return the first and last key that a stream's facts may have."""
+    return place(stream, 1), place(stream, _LAST)
 
 
 def fact_at(db: sqlite3.Connection, stream: int, seq: int) -> Fact:
     """Return one fact by its place in this file."""
     row = db.execute(
-        f"SELECT {_COLUMNS} FROM facts WHERE stream = ? AND seq = ?", (stream, seq)
+        f"SELECT {_COLUMNS} FROM facts WHERE place = ?", (place(stream, seq),)
     ).fetchone()
     return Fact(*row)
-
-
-def facts_of(db: sqlite3.Connection, stream: int) -> Iterator[Fact]:
-    """Return all facts of a stream, in order."""
-    for row in db.execute(f"SELECT {_COLUMNS} FROM facts WHERE stream = ? ORDER BY seq", (stream,)):
-        yield Fact(*row)
 
 
 def read_batch(db: sqlite3.Connection, stream: StreamId, after: int, *, own: bool) -> Batch | None:
@@ -230,9 +238,9 @@ def read_batch(db: sqlite3.Connection, stream: StreamId, after: int, *, own: boo
     size = whole = 0
     signature = b""
     for *columns, digest, signed in db.execute(
-        f"SELECT {_COLUMNS}, hash, signature FROM facts WHERE stream = ? AND seq > ? "
-        "ORDER BY seq LIMIT ?",
-        (found[0], after, MAX_BATCH_FACTS),
+        f"SELECT {_COLUMNS}, hash, signature FROM facts WHERE place BETWEEN ? AND ? "
+        "ORDER BY place LIMIT ?",
+        (place(found[0], after + 1), place(found[0], _LAST), MAX_BATCH_FACTS),
     ):
         fact = Fact(*columns)
         size += len(fact.body)
@@ -257,7 +265,7 @@ def _check_own(
     before = genesis(stream)
     if first > 1:
         row = db.execute(
-            "SELECT hash FROM facts WHERE stream = ? AND seq = ?", (id_, first - 1)
+            "SELECT hash FROM facts WHERE place = ?", (place(id_, first - 1),)
         ).fetchone()
         before = row[0] if row else b""
     for fact, expected, made in zip(facts, hashes, extend(before, facts), strict=True):

@@ -16,7 +16,7 @@ from edge.clock import Clock
 from edge.keys import NodeKey
 from edge.store import verify as verification
 from edge.store.connection import Connect, connect, connect_read_only, migrate
-from edge.store.journal import Journal, UnknownAuthor, fact_at, read_batch
+from edge.store.journal import Journal, UnknownAuthor, fact_at, read_batch, whole
 from edge.store.unit import ArticleView, Life, SaleView, Unit, article_view, sale_view
 from edge.store.verify import Verdict
 from edge.store.views import reapply
@@ -93,7 +93,8 @@ class _Book:
                 hlc
                 for (id_,) in db.execute("SELECT id FROM streams WHERE node = ?", (key.node,))
                 for (hlc,) in db.execute(
-                    "SELECT hlc FROM facts WHERE stream = ? ORDER BY seq DESC LIMIT 1", (id_,)
+                    "SELECT hlc FROM facts WHERE place BETWEEN ? AND ? ORDER BY place DESC LIMIT 1",
+                    whole(id_),
                 )
             ),
             default=0,
@@ -283,8 +284,8 @@ class Store:
     async def hash_at(self, stream: StreamId, seq: int) -> bytes | None:
         """Return the hash of a number we hold."""
         rows = await self._rows(
-            "SELECT hash FROM facts JOIN streams ON streams.id = facts.stream "
-            "WHERE node = ? AND incarnation = ? AND scope = ? AND facts.seq = ?",
+            "SELECT hash FROM streams JOIN facts ON place = (streams.id << 40) + ?4 "
+            "WHERE node = ?1 AND incarnation = ?2 AND scope = ?3",
             (stream.node, stream.incarnation, stream.scope, seq),
         )
         return rows[0][0] if rows else None
@@ -419,11 +420,11 @@ class Store:
             waiting += max(0, head.seq - stored)
             if head.seq > stored:
                 rows = await self._rows(
-                    "SELECT min(hlc) FROM facts JOIN streams ON streams.id = facts.stream "
-                    "WHERE node = ? AND incarnation = ? AND scope = ? AND facts.seq = ?",
+                    "SELECT hlc FROM streams JOIN facts ON place = (streams.id << 40) + ?4 "
+                    "WHERE node = ?1 AND incarnation = ?2 AND scope = ?3",
                     (*_key(head.stream), stored + 1),
                 )
-                written = hlc_ms(rows[0][0]) if rows and rows[0][0] is not None else None
+                written = hlc_ms(rows[0][0]) if rows else None
                 if written is not None and (oldest is None or written < oldest):
                     oldest = written
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge.store.connection import connect_read_only, migrate
+from edge.store.journal import whole
 from edge.store.views import DERIVED, Views
 from sync.chain import Fact, Head, StreamId, check_shape, fact_hash, genesis, verify_head
 from sync.errors import SyncError
@@ -100,9 +101,9 @@ def _checked(
     previous, number = genesis(stream), 0
     key = Ed25519PublicKey.from_public_bytes(public_key) if public_key else None
     for seq, hlc, kind, version, event, body, kept, signature in db.execute(
-        "SELECT seq, hlc, kind, version, event, body, hash, signature FROM facts "
-        "WHERE stream = ? ORDER BY seq",
-        (id_,),
+        "SELECT place & 0xFFFFFFFFFF, hlc, kind, version, event, body, hash, signature "
+        "FROM facts WHERE place BETWEEN ? AND ? ORDER BY place",
+        whole(id_),
     ):
         number += 1
         name = f"Stream {stream}, fact {seq} ({kind!s:.40})"

@@ -21,7 +21,7 @@ from sync.facts.sale import (
     Sale,
     SaleClosed,
     SaleFiscalised,
-    SaleLine,
+    SaleSums,
     SaleVoided,
     Stage,
 )
@@ -160,17 +160,13 @@ class Views:
         found = self._db.execute(
             "SELECT stream, seq, stage, later FROM sales WHERE event = ?", (event,)
         ).fetchone()
-        rows = body.lines.rows()
-        quantity, total = 0, body.rounding_minor
-        for row in rows:
-            quantity += row.quantity_milli
-            total += row.total_minor + row.deposits_minor
+        sums = body.lines.sums()
         later = 0
         if found is not None:
             later = found[3]
             if found[0] is not None:
                 if not self._wins(event, found[:2], (id_, fact.seq)):
-                    self._count(rows, body.at_ms, 0)
+                    self._count(sums, body.at_ms, 0)
                     return
                 self._recount(found, -1)
         settled = {} if found is None and body.stage is Stage.CLOSED else self.settled(event)
@@ -196,12 +192,12 @@ class Views:
                 body.business_day,
                 body.cashier,
                 body.channel,
-                len(rows),
-                quantity,
-                total,
+                body.lines.n,
+                sums.quantity_milli,
+                sums.goods_minor + sums.deposits_minor + body.rounding_minor,
             ),
         )
-        self._count(rows, body.at_ms, 1 if stage is Stage.CLOSED else 0)
+        self._count(sums, body.at_ms, 1 if stage is Stage.CLOSED else 0)
 
     def _follow(self, event: bytes, vouched: Stage) -> None:
         """Take note that a later fact vouches for a stage, or that a payment is settled."""
@@ -231,12 +227,12 @@ class Views:
             return
         sale = vocabulary.decode(fact_at(self._db, stream, seq))
         if isinstance(sale, Sale):
-            self._count(sale.lines.rows(), sale.at_ms, sign)
+            self._count(sale.lines.sums(), sale.at_ms, sign)
 
-    def _count(self, rows: Sequence[SaleLine], at_ms: int, sign: int) -> None:
+    def _count(self, sums: SaleSums, at_ms: int, sign: int) -> None:
         # With sign 0 the articles still get a row and an age: how late a fact came, or that
         # it lost to another, must not show.
-        self._move({sku: milli * sign for sku, milli in stock.sold(rows).items()}, at_ms)
+        self._move({sku: milli * sign for sku, milli in stock.sold(sums).items()}, at_ms)
 
     def _settle(self, id_: int, fact: Fact, body: PaymentSettled) -> None:
         found = self._db.execute(

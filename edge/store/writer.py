@@ -154,18 +154,21 @@ class Writer:
         results: list[tuple[Any, Exception | None]] = []
         try:
             execute("BEGIN IMMEDIATE")
+            alone = len(group) == 1
             for job in group:
-                execute("SAVEPOINT unit")
+                if not alone:
+                    execute("SAVEPOINT unit")
                 unit = self.book.unit()
                 try:
                     results.append((job.work(unit), None))
                 except sqlite3.OperationalError as error:
                     if is_disk_full(error):
                         raise
-                    self._undo(results, error)
+                    self._undo(results, error, alone=alone)
                 except Exception as error:  # noqa: BLE001 - the caller's, and told to the caller
-                    self._undo(results, error)
-                execute("RELEASE unit")
+                    self._undo(results, error, alone=alone)
+                if not alone:
+                    execute("RELEASE unit")
             self.book.seal()
         except BaseException:
             self._reopen()
@@ -178,8 +181,12 @@ class Writer:
         self.book.committed()
         return results
 
-    def _undo(self, results: list[tuple[Any, Exception | None]], error: Exception) -> None:
-        self.db.execute("ROLLBACK TO unit")
+    def _undo(
+        self, results: list[tuple[Any, Exception | None]], error: Exception, *, alone: bool
+    ) -> None:
+        self.db.execute("ROLLBACK" if alone else "ROLLBACK TO unit")
+        if alone:
+            self.db.execute("BEGIN")  # an empty transaction, for the commit that follows
         self.book.roll_back()
         results.append((None, error))
 

@@ -9,12 +9,18 @@ side effect, and `PaymentSettled`, `SaleFiscalised` and `SaleClosed` or
 
 from enum import IntEnum
 
+from typing import NamedTuple
+
 import msgspec
 
 from sync.chain import StreamId, life
 from sync.facts import columns
 from sync.facts.person import Sealed
 from sync.rules.money import line_total_minor
+
+
+MOST = 1 << 40
+"""Above any quantity in thousandths and any amount in grosz of one line."""
 
 
 class Stage(IntEnum):
@@ -103,6 +109,37 @@ class SaleLines(msgspec.Struct, frozen=True, array_like=True):
         _, *fields = msgspec.structs.astuple(self)
         return tuple(SaleLine(*row) for row in columns.unpack(self.n, fields))
 
+    def sums(self) -> "SaleSums":
+        """Add the lines up, without making rows of them: this is done for each sale.
+
+        Raises:
+            BadFact: The columns are not of one length.
+        """
+        quantity = goods = deposits = 0
+        by_sku: dict[str, int] = {}
+        for sku, milli, unit, discounts, deposit in columns.unpack(
+            self.n,
+            (self.sku, self.quantity_milli, self.unit_minor, self.discounts, self.deposit_minor),
+        ):
+            quantity += milli
+            by_sku[sku] = by_sku.get(sku, 0) + milli
+            goods += line_total_minor(milli, unit)
+            if discounts:
+                goods -= sum([discount.amount_minor for discount in discounts])
+            if deposit:
+                deposits += line_total_minor(milli, deposit)
+        return SaleSums(quantity, goods, deposits, by_sku)
+
+
+class SaleSums(NamedTuple):
+    """What the lines of a sale add up to."""
+
+    quantity_milli: int
+    goods_minor: int
+    deposits_minor: int
+    by_sku: dict[str, int]
+    """Article to thousandths sold."""
+
 
 class Payment(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One tender of a sale."""
@@ -180,26 +217,37 @@ class Sale(msgspec.Struct, frozen=True, array_like=True):
     @property
     def total_minor(self) -> int:
         """What the buyer owes, deposits and rounding included."""
-        rows = self.lines.rows()
-        return sum(row.total_minor + row.deposits_minor for row in rows) + self.rounding_minor
+        sums = self.lines.sums()
+        return sums.goods_minor + sums.deposits_minor + self.rounding_minor
 
     def reason(self) -> str:
         """Why this cannot be true; empty if it can."""
         if self.stage not in (Stage.TENDERED, Stage.CLOSED):
             return f"a sale is written tendered or closed, not {self.stage.name}"
-        rows = self.lines.rows()
-        if not rows:
+        lines = self.lines
+        if not lines.n:
             return "a sale needs a line"
         total = self.rounding_minor
-        for row in rows:
-            worth = row.total_minor
-            if not (0 < row.quantity_milli < 1 << 40 and 0 <= row.unit_minor < 1 << 40):
-                return f"{row.sku!r}: {row.quantity_milli} thousandths at {row.unit_minor} grosz"
-            if worth < 0 or row.deposit_minor < 0:
-                return f"{row.sku!r}: worth {worth} grosz after discounts"
-            if row.discounts and any(d.amount_minor <= 0 for d in row.discounts):
-                return f"{row.sku!r}: a discount is above zero"
-            total += worth + row.deposits_minor
+        for sku, milli, unit, discounts, deposit in columns.unpack(
+            lines.n,
+            (
+                lines.sku,
+                lines.quantity_milli,
+                lines.unit_minor,
+                lines.discounts,
+                lines.deposit_minor,
+            ),
+        ):
+            if not (0 < milli < MOST and 0 <= unit < MOST and 0 <= deposit < MOST):
+                return f"{sku!r}: {milli} thousandths at {unit} grosz, deposit {deposit}"
+            worth = line_total_minor(milli, unit)
+            for discount in discounts:
+                if discount.amount_minor <= 0:
+                    return f"{sku!r}: a discount is above zero"
+                worth -= discount.amount_minor
+            if worth < 0:
+                return f"{sku!r}: worth {worth} grosz after discounts"
+            total += worth + (line_total_minor(milli, deposit) if deposit else 0)
         if any(p.amount_minor < 0 or p.change_minor < 0 for p in self.payments):
             return "a payment or its change is negative"
         paid = sum(payment.amount_minor for payment in self.payments)

@@ -6,7 +6,7 @@ Thinnest form: physical quantities. Rights (who may promise what) stand on top.
 from collections import Counter
 from collections.abc import Iterable
 
-from sync.facts.sale import SaleLine
+from sync.facts.sale import SaleSums
 from sync.facts.stock import ReceivedLine
 
 Deltas = dict[str, int]
@@ -21,12 +21,9 @@ def received(lines: Iterable[ReceivedLine]) -> Deltas:
     return dict(deltas)
 
 
-def sold(lines: Iterable[SaleLine]) -> Deltas:
+def sold(sums: SaleSums) -> Deltas:
     """Return what a closed sale takes."""
-    deltas: Counter[str] = Counter()
-    for line in lines:
-        deltas[line.sku] -= line.quantity_milli
-    return dict(deltas)
+    return {sku: -milli for sku, milli in sums.by_sku.items()}
 
 
 def inverse(deltas: Deltas) -> Deltas:

@@ -9,18 +9,21 @@ CREATE TABLE streams (
     frozen INTEGER NOT NULL DEFAULT 0,
     UNIQUE (node, incarnation, scope)
 );
+-- A fact's place is its stream shifted left by 40, plus its number: one integer key keeps a
+-- stream together and a fact in one page.
 CREATE TABLE facts (
-    stream INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
+    place INTEGER PRIMARY KEY,
     hlc INTEGER NOT NULL,
     kind TEXT NOT NULL,
     version INTEGER NOT NULL,
     event BLOB NOT NULL,
     body BLOB NOT NULL,
     hash BLOB NOT NULL,
-    signature BLOB,
-    PRIMARY KEY (stream, seq)
-) WITHOUT ROWID;
+    signature BLOB
+);
+CREATE VIEW journal AS
+    SELECT place >> 40 AS stream, place & 0xFFFFFFFFFF AS seq, hlc, kind, version, event, body,
+    hash, signature FROM facts;
 CREATE TABLE unreadable (
     stream INTEGER NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL, version INTEGER NOT NULL,
     PRIMARY KEY (stream, seq)
