@@ -12,6 +12,7 @@ The formats on this page are written into every journal for ever.
 
 import base64
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from struct import Struct
 from struct import error as struct_error
@@ -120,6 +121,7 @@ class Batch(msgspec.Struct, frozen=True):
         return self.facts[-1].seq
 
 
+@lru_cache(maxsize=64)
 def life(incarnation: int) -> str:
     """Return an incarnation as eight characters fit for a receipt."""
     return base64.b32encode(incarnation.to_bytes(5, "big")).decode()

@@ -25,7 +25,6 @@ IMPURE = {
     "secrets",
     "time",
     "os",
-    "threading",
     "subprocess",
 }
 SQL_ROOMS = {"edge": "edge/store", "central": "central/ledger"}

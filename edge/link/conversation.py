@@ -113,6 +113,7 @@ class Conversation:
             _log.warning("batch.refused", stream=str(stream), reason=str(error))
             return []
         held = {head.stream: head.seq for head in self._store.heads()}
+        self._store.note_peer({stream: event.batch.last}, {})  # what it sends, it holds
         return [self._session.acknowledge({stream: held[stream]}, {})]
 
     async def _compare(self, theirs: Iterable[Head]) -> list[bytes]:

@@ -118,7 +118,7 @@ class Journal:
         head = Head(stream, fact.seq, digest)
         full = facts >= SIGN_EVERY_FACTS or size >= SIGN_EVERY_BYTES
         self._insert(row.id, [(fact, digest)], sign(key.private, head) if full else None)
-        self._rows[stream] = replace(row, head=head)
+        self._rows[stream] = Row(row.id, head, row.frozen)
         self._unsigned[stream] = (0, 0) if full else (facts, size)
         return row.id
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from struct import Struct
+from threading import local
 
 import msgspec
 import zstandard
@@ -34,14 +35,38 @@ _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Message)
 
 
+class _Contexts(local):
+    """A context of zstd serves one thread at a time, and central packs in several."""
+
+    def __init__(self) -> None:
+        self.packers: dict[int, zstandard.ZstdCompressor] = {}
+        self.unpackers: dict[int, zstandard.ZstdDecompressor] = {}
+
+
+_contexts = _Contexts()
+
+
 @cache
 def _dictionary() -> zstandard.ZstdCompressionDict:
     # Fixed for ever under this packing number; `tests/bench/dictionary.py` made it.
     return zstandard.ZstdCompressionDict(files(__package__).joinpath("small.zdict").read_bytes())
 
 
-@cache
 def _packer(kind: int) -> zstandard.ZstdCompressor:
+    packer: zstandard.ZstdCompressor | None = _contexts.packers.get(kind)
+    if packer is None:
+        packer = _contexts.packers[kind] = _new_packer(kind)
+    return packer
+
+
+def _unpacker(kind: int) -> zstandard.ZstdDecompressor:
+    unpacker: zstandard.ZstdDecompressor | None = _contexts.unpackers.get(kind)
+    if unpacker is None:
+        unpacker = _contexts.unpackers[kind] = _new_unpacker(kind)
+    return unpacker
+
+
+def _new_packer(kind: int) -> zstandard.ZstdCompressor:
     params = zstandard.ZstdCompressionParameters.from_level(
         _LEVEL if kind == ZSTD else 19,
         write_content_size=int(kind == ZSTD),
@@ -53,8 +78,7 @@ def _packer(kind: int) -> zstandard.ZstdCompressor:
     return zstandard.ZstdCompressor(dict_data=dictionary, compression_params=params)
 
 
-@cache
-def _unpacker(kind: int) -> zstandard.ZstdDecompressor:
+def _new_unpacker(kind: int) -> zstandard.ZstdDecompressor:
     return zstandard.ZstdDecompressor(
         dict_data=_dictionary() if kind == ZSTD_DICTIONARY else None,
         max_window_size=MAX_MESSAGE,

@@ -7,6 +7,7 @@ above the one before. It is what a sale line notes as its price version.
 import msgspec
 
 from sync.facts import columns
+from sync.facts.columns import Whole
 
 
 class Article(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -24,10 +25,10 @@ class Article(msgspec.Struct, frozen=True, array_like=True, gc=False):
     codes: tuple[str, ...] = ()
     """What a scanner may read for it, digits in the shortest GTIN form."""
 
-    deposit_minor: int = 0
+    deposit_minor: Whole = 0
     """Deposit on one whole unit."""
 
-    age_min: int = 0
+    age_min: Whole = 0
     """Years the buyer must have; 0 if anyone may buy it."""
 
     group: str = ""
@@ -43,8 +44,8 @@ class ArticleColumns(msgspec.Struct, frozen=True, array_like=True):
     unit: list[str]
     vat: list[str]
     codes: list[tuple[str, ...]]
-    deposit_minor: list[int]
-    age_min: list[int]
+    deposit_minor: list[Whole]
+    age_min: list[Whole]
     group: list[str]
 
     @classmethod
@@ -65,7 +66,7 @@ class ArticleColumns(msgspec.Struct, frozen=True, array_like=True):
 class Articles(msgspec.Struct, frozen=True, array_like=True):
     """A part of an import: articles new or changed."""
 
-    revision: int
+    revision: Whole
     articles: ArticleColumns
 
     def reason(self) -> str:
@@ -77,10 +78,10 @@ class Price(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one whole unit costs from a moment on."""
 
     sku: str
-    unit_minor: int
+    unit_minor: Whole
     """Tax included."""
 
-    from_ms: int = 0
+    from_ms: Whole = 0
     """Unix milliseconds; of the prices in force, the latest `from_ms` holds, then the
     latest revision."""
 
@@ -90,8 +91,8 @@ class PriceColumns(msgspec.Struct, frozen=True, array_like=True):
 
     n: int
     sku: list[str]
-    unit_minor: list[int]
-    from_ms: list[int]
+    unit_minor: list[Whole]
+    from_ms: list[Whole]
 
     @classmethod
     def of(cls, rows: tuple[Price, ...]) -> "PriceColumns":
@@ -112,7 +113,7 @@ class PriceColumns(msgspec.Struct, frozen=True, array_like=True):
 class Prices(msgspec.Struct, frozen=True, array_like=True):
     """A part of an import: prices new or changed."""
 
-    revision: int
+    revision: Whole
     prices: PriceColumns
 
     def reason(self) -> str:

@@ -7,11 +7,15 @@ of one value stands for `n` of them.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from sync.errors import BadFact
+
+Whole = Annotated[int, msgspec.Meta(ge=-(1 << 53), le=1 << 53)]
+"""An int that every database, spreadsheet and browser can hold; a fact with another is
+quarantined by everybody alike, instead of failing in somebody's view."""
 
 MAX_ROWS = 10_000
 """Rows of one body. Bounds what a column of one value can unpack into."""

@@ -7,6 +7,7 @@ in a new life.
 import msgspec
 
 from sync.chain import NODE_BYTES, StreamId
+from sync.facts.columns import Whole
 
 
 class StoreDescribed(msgspec.Struct, frozen=True, array_like=True):
@@ -24,7 +25,7 @@ class StoreDescribed(msgspec.Struct, frozen=True, array_like=True):
     fiscal: bool = False
     """A fiscal store records no sale without fiscal evidence."""
 
-    day_starts_minute: int = 0
+    day_starts_minute: Whole = 0
     """Minutes after local midnight at which a business day begins."""
 
     def reason(self) -> str:
@@ -65,7 +66,7 @@ class IncarnationBegan(msgspec.Struct, frozen=True, array_like=True):
     previous: StreamId | None
     """The stream of the life before; None for the first life."""
 
-    seq: int
+    seq: Whole
     """How far the node itself knew it."""
 
     hash: bytes

@@ -8,16 +8,15 @@ side effect, and `PaymentSettled`, `SaleFiscalised` and `SaleClosed` or
 """
 
 from enum import IntEnum
-
 from typing import NamedTuple
 
 import msgspec
 
 from sync.chain import StreamId, life
 from sync.facts import columns
+from sync.facts.columns import Whole
 from sync.facts.person import Sealed
 from sync.rules.money import line_total_minor
-
 
 MOST = 1 << 40
 """Above any quantity in thousandths and any amount in grosz of one line."""
@@ -37,7 +36,7 @@ class Discount(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A part of a line's price that was let go."""
 
     reason: str
-    amount_minor: int
+    amount_minor: Whole
     """Positive."""
 
 
@@ -45,8 +44,8 @@ class SaleLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One article on a sale."""
 
     sku: str
-    quantity_milli: int
-    unit_minor: int
+    quantity_milli: Whole
+    unit_minor: Whole
     """Price of one whole unit, tax included, before discounts."""
 
     discounts: tuple[Discount, ...] = ()
@@ -55,13 +54,13 @@ class SaleLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     unit: str = ""
     vat: str = ""
-    price_version: int = 0
+    price_version: Whole = 0
     """Revision of the catalogue the price was read at; 0: keyed by hand or by a client."""
 
-    deposit_minor: int = 0
+    deposit_minor: Whole = 0
     """Deposit on one whole unit, outside VAT."""
 
-    age_checked: int = 0
+    age_checked: Whole = 0
     """Years the cashier confirmed; 0: nothing to check."""
 
     @property
@@ -85,15 +84,15 @@ class SaleLines(msgspec.Struct, frozen=True, array_like=True):
 
     n: int
     sku: list[str]
-    quantity_milli: list[int]
-    unit_minor: list[int]
+    quantity_milli: list[Whole]
+    unit_minor: list[Whole]
     discounts: list[tuple[Discount, ...]]
     name: list[str]
     unit: list[str]
     vat: list[str]
-    price_version: list[int]
-    deposit_minor: list[int]
-    age_checked: list[int]
+    price_version: list[Whole]
+    deposit_minor: list[Whole]
+    age_checked: list[Whole]
 
     @classmethod
     def of(cls, lines: tuple[SaleLine, ...]) -> "SaleLines":
@@ -147,10 +146,10 @@ class Payment(msgspec.Struct, frozen=True, array_like=True, gc=False):
     method: str
     """``cash``, ``card``, ``blik``, …"""
 
-    amount_minor: int
+    amount_minor: Whole
     """The part of the sale this pays."""
 
-    change_minor: int = 0
+    change_minor: Whole = 0
     """Given back. What was handed over is `amount_minor` + `change_minor`."""
 
     reference: str = ""
@@ -176,11 +175,11 @@ class Sale(msgspec.Struct, frozen=True, array_like=True):
     stage: Stage
     """TENDERED or CLOSED."""
 
-    number: int
+    number: Whole
     """1, 2, 3 … in the series, see `series_in`."""
 
-    at_ms: int
-    trust: int
+    at_ms: Whole
+    trust: Whole
     """`sync.clock.Trust` of `at_ms`."""
 
     lines: SaleLines
@@ -188,7 +187,7 @@ class Sale(msgspec.Struct, frozen=True, array_like=True):
     till: str
     cashier: str
     shift: str
-    business_day: int
+    business_day: Whole
     """As 20260131."""
 
     channel: str = "store"
@@ -199,7 +198,7 @@ class Sale(msgspec.Struct, frozen=True, array_like=True):
     taxpayer: str = ""
     """NIP of the seller."""
 
-    rounding_minor: int = 0
+    rounding_minor: Whole = 0
     """Added to the total by a cash rounding rule; Poland has none."""
 
     customer: bytes | None = None
@@ -245,13 +244,13 @@ class Sale(msgspec.Struct, frozen=True, array_like=True):
                 if discount.amount_minor <= 0:
                     return f"{sku!r}: a discount is above zero"
                 worth -= discount.amount_minor
-            if worth < 0:
+            if not 0 <= worth < MOST:
                 return f"{sku!r}: worth {worth} grosz after discounts"
             total += worth + (line_total_minor(milli, deposit) if deposit else 0)
         if any(p.amount_minor < 0 or p.change_minor < 0 for p in self.payments):
             return "a payment or its change is negative"
         paid = sum(payment.amount_minor for payment in self.payments)
-        if paid != total:
+        if paid != total or paid > 1 << 53:
             return f"payments are {paid} grosz, the lines {total}"
         return "" if self.number > 0 else f"receipt number {self.number}"
 
@@ -259,7 +258,7 @@ class Sale(msgspec.Struct, frozen=True, array_like=True):
 class PaymentSettled(msgspec.Struct, frozen=True, array_like=True):
     """A payment that was pending is known: approved or refused."""
 
-    payment: int
+    payment: Whole
     """Index in the sale's payments."""
 
     approved: bool
@@ -285,8 +284,8 @@ class SaleFiscalised(msgspec.Struct, frozen=True, array_like=True):
 class SaleClosed(msgspec.Struct, frozen=True, array_like=True):
     """Nothing is left to do; the goods are the buyer's."""
 
-    at_ms: int
-    trust: int
+    at_ms: Whole
+    trust: Whole
 
     def reason(self) -> str:
         """Why this cannot be true; empty if it can."""
@@ -296,8 +295,8 @@ class SaleClosed(msgspec.Struct, frozen=True, array_like=True):
 class SaleVoided(msgspec.Struct, frozen=True, array_like=True):
     """It came to nothing; its number stays used."""
 
-    at_ms: int
-    trust: int
+    at_ms: Whole
+    trust: Whole
     why: str = ""
 
     def reason(self) -> str:

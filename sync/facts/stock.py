@@ -3,14 +3,15 @@
 import msgspec
 
 from sync.facts import columns
+from sync.facts.columns import Whole
 
 
 class ReceivedLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One article of a delivery."""
 
     sku: str
-    quantity_milli: int
-    unit_cost_minor: int | None = None
+    quantity_milli: Whole
+    unit_cost_minor: Whole | None = None
     """Net price of one whole unit, where the paper says it."""
 
 
@@ -19,8 +20,8 @@ class ReceivedLines(msgspec.Struct, frozen=True, array_like=True):
 
     n: int
     sku: list[str]
-    quantity_milli: list[int]
-    unit_cost_minor: list[int | None]
+    quantity_milli: list[Whole]
+    unit_cost_minor: list[Whole | None]
 
     @classmethod
     def of(cls, lines: tuple[ReceivedLine, ...]) -> "ReceivedLines":
@@ -42,8 +43,8 @@ class ReceivedLines(msgspec.Struct, frozen=True, array_like=True):
 class GoodsReceived(msgspec.Struct, frozen=True, array_like=True):
     """A delivery put on the shelf (Polish: PZ)."""
 
-    at_ms: int
-    trust: int
+    at_ms: Whole
+    trust: Whole
     lines: ReceivedLines
     supplier: str = ""
     reference: str = ""

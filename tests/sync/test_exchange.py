@@ -1,5 +1,7 @@
 import contextlib
 
+from concurrent.futures import ThreadPoolExecutor
+
 import msgspec
 import pytest
 import zstandard
@@ -253,3 +255,15 @@ def test_msgpack_of_every_message_comes_back():
     ):
         assert wire.decode(wire.encode(message)) == message
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(message)) is not None
+
+
+def test_many_threads_may_pack_and_unpack_at_once():
+    """A context of zstd shared by two threads mixes their messages up."""
+    messages = [
+        Facts(bytes([n]) * 32, n, bytes(64), [n], [0], ["sale"], [1], bytes(16), [bytes(n * 40)])
+        for n in range(1, 40)
+    ]
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(20):
+            packed = list(threads.map(wire.encode, messages))
+            assert list(threads.map(wire.decode, packed)) == messages
