@@ -30,6 +30,7 @@ def connect(path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA wal_autocheckpoint = 0")  # the writer does it, between two commits
     db.execute("PRAGMA temp_store = MEMORY")
+    db.execute("PRAGMA cache_size = -1024")
     return db
 
 

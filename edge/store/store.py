@@ -17,7 +17,15 @@ from edge.keys import NodeKey
 from edge.store import verify as verification
 from edge.store.connection import Connect, connect, connect_read_only, migrate
 from edge.store.journal import Journal, UnknownAuthor, fact_at, read_batch, whole
-from edge.store.unit import ArticleView, Life, SaleView, Unit, article_view, sale_view
+from edge.store.unit import (
+    ArticleView,
+    Life,
+    SaleView,
+    Unit,
+    article_view,
+    sale_view,
+    settings_view,
+)
 from edge.store.verify import Verdict
 from edge.store.views import reapply
 from edge.store.writer import Writer
@@ -25,7 +33,7 @@ from sync import facts as vocabulary
 from sync.chain import ALL, Batch, Head, StreamId
 from sync.clock import hlc_ms
 from sync.errors import NotAllowed
-from sync.facts.node import IncarnationBegan
+from sync.facts.node import IncarnationBegan, StoreDescribed
 from sync.facts.person import Sealed
 from sync.facts.sale import Sale, Stage
 
@@ -174,6 +182,7 @@ class Store:
         reader = await aiosqlite.connect(
             f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None
         )
+        await reader.execute("PRAGMA cache_size = -512")
         self = cls(path, key, store, writer, reader)
         await self._begin(incarnation, machine)
         await self._load_peer()
@@ -309,9 +318,7 @@ class Store:
         }
         keys = {}
         for person in persons:
-            for (key,) in await self._rows(
-                "SELECT key FROM person_keys WHERE person = ?", (person,)
-            ):
+            if key := await self.person_key(person):
                 keys[person] = key
         return batch, keys
 
@@ -395,6 +402,15 @@ class Store:
         """Return whose token this is."""
         rows = await self._rows("SELECT name, scope FROM tokens WHERE digest = ?", (digest,))
         return TokenView(*rows[0]) if rows else None
+
+    async def settings(self) -> StoreDescribed:
+        """Return what head office says of this store."""
+        return await self._read(lambda db: settings_view(db, self.store))
+
+    async def person_key(self, person: bytes) -> bytes | None:
+        """Return the key of a person; None if it was never here, or is destroyed."""
+        rows = await self._rows("SELECT key FROM person_keys WHERE person = ?", (person,))
+        return rows[0][0] if rows else None
 
     async def open_sales(self) -> list[SaleView]:
         """Return the sales that are neither closed nor voided."""

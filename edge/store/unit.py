@@ -90,12 +90,7 @@ class Unit:
     @property
     def settings(self) -> StoreDescribed:
         """What head office says of this store."""
-        row = self._db.execute(
-            "SELECT body FROM settings WHERE store = ?", (self._life.store,)
-        ).fetchone()
-        if row is None:
-            return StoreDescribed(self._life.store, self._life.store)
-        return msgspec.msgpack.decode(row[0], type=StoreDescribed)
+        return settings_view(self._db, self._life.store)
 
     def append(self, body: Body, event: bytes) -> Place:
         """Append a fact to our stream and apply it to the views.
@@ -127,6 +122,7 @@ class Unit:
         """
         fresh = self._journal.receive(batch, public_key)
         id_ = self._journal.row(batch.stream).id
+        self._life.tills.clear()
         for fact in fresh:
             self._views.take(id_, batch.stream, fact)
 
@@ -171,6 +167,8 @@ class Unit:
         Raises:
             TillTaken: Another node of the store has sold on it last.
         """
+        if till in self._life.tills:
+            return
         row = self._db.execute(
             "SELECT streams.node FROM sales JOIN streams ON streams.id = sales.stream "
             "WHERE sales.till = ? ORDER BY sales.at_ms DESC LIMIT 1",
@@ -181,6 +179,7 @@ class Unit:
                 f"Till {till!r}: belongs to node {row[0].hex()[:12]}; "
                 "use another till, or move this one at head office."
             )
+        self._life.tills.add(till)
 
     def slip(self, event: bytes, till: str, state: str) -> None:
         """Note how far the printing of a sale's slip is."""
@@ -199,6 +198,11 @@ class Unit:
     def person_key(self, person: bytes, key: bytes) -> None:
         """Keep the key of a person; the first one stays."""
         self._db.execute("INSERT OR IGNORE INTO person_keys VALUES (?, ?)", (person, key))
+
+    def key_of(self, person: bytes) -> bytes | None:
+        """Return the key of a person; None if it was never here, or is destroyed."""
+        row = self._db.execute("SELECT key FROM person_keys WHERE person = ?", (person,)).fetchone()
+        return row[0] if row else None
 
     def root(self, node: bytes, store: str, public_key: bytes) -> None:
         """Trust a node because enrolment said so: ourselves, and central."""
@@ -222,10 +226,20 @@ class Life:
     def __init__(self, store: str, incarnation: int, hlc: int) -> None:
         """Start from what the file says."""
         self.store, self.incarnation, self.hlc = store, incarnation, hlc
+        self.tills: set[str] = set()
+        """Tills that are known to be ours, until somebody else's facts come in."""
 
     def stream(self, node: bytes) -> StreamId:
         """Return our own stream."""
         return StreamId(node, self.incarnation, self.store)
+
+
+def settings_view(db: sqlite3.Connection, store: str) -> StoreDescribed:
+    """Return what head office says of a store; its bare id until it has said anything."""
+    row = db.execute("SELECT body FROM settings WHERE store = ?", (store,)).fetchone()
+    if row is None:
+        return StoreDescribed(store, store)
+    return msgspec.msgpack.decode(row[0], type=StoreDescribed)
 
 
 def sale_view(db: sqlite3.Connection, event: bytes) -> SaleView | None:

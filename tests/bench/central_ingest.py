@@ -9,6 +9,7 @@ before the clock starts, so what is measured is central.
 import argparse
 import asyncio
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -16,7 +17,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-
 
 from sync.exchange import wire
 from tests.central.machine import Machine, enrol, sale
@@ -27,7 +27,9 @@ PER_POST = 8
 
 def command(data: Path, *words: str) -> dict:
     run = [sys.executable, "-m", "central", *words, "--data", str(data), "--json"]
-    return json.loads(subprocess.run(run, check=True, capture_output=True, text=True).stdout or "{}")
+    return json.loads(
+        subprocess.run(run, check=True, capture_output=True, text=True).stdout or "{}"
+    )
 
 
 def fill(machine: Machine, sales: int, seed: int) -> None:
@@ -74,6 +76,12 @@ async def send(machine: Machine, posts: list[bytes]) -> None:
                 await answer.read()
 
 
+def cpu_of(pid: int) -> float:
+    """Seconds of processor time of a process: steadier than the clock on a busy machine."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 async def measure(sales: int, stores: int, profile: Path | None) -> None:
     folder = Path(tempfile.mkdtemp(prefix="karb-bench-"))
     data = folder / "central"
@@ -82,10 +90,21 @@ async def measure(sales: int, stores: int, profile: Path | None) -> None:
     for name in names:
         command(data, "store", "add", name, "--name", name)
     prefix = ["-m", "cProfile", "-o", str(profile)] if profile else []
-    server = subprocess.Popen(
-        [sys.executable, *prefix, "-m", "central", "run", "--data", str(data), "--listen",
-         "127.0.0.1:0", "--json"],
-        stdout=subprocess.PIPE, text=True,
+    server = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs yet
+        [
+            sys.executable,
+            *prefix,
+            "-m",
+            "central",
+            "run",
+            "--data",
+            str(data),
+            "--listen",
+            "127.0.0.1:0",
+            "--json",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         url = json.loads(server.stdout.readline())["url"]
@@ -97,13 +116,16 @@ async def measure(sales: int, stores: int, profile: Path | None) -> None:
         bodies = [payloads(machine) for machine in machines]
         lines = sum(len(f.body) for m in machines for f in m.writer.facts)
         size = sum(map(len, [post for posts in bodies for post in posts]))
+        cpu = cpu_of(server.pid)
         began = time.perf_counter()
         await asyncio.gather(*(send(m, b) for m, b in zip(machines, bodies, strict=True)))
         took = time.perf_counter() - began
+        cpu = cpu_of(server.pid) - cpu
         status = command(data, "status")["totals"]
         print(
             f"{sales} sales, {status['lines'] / sales:.1f} lines each, {stores} stores: "
-            f"{took:.2f} s, {sales / took:,.0f} sales/s, {status['lines'] / took:,.0f} lines/s, "
+            f"{took:.2f} s, {sales / took:,.0f} sales/s, {cpu / sales * 1e6:.0f} us of CPU a sale, "
+            f"{status['lines'] / took:,.0f} lines/s, "
             f"{size / sales:.0f} B/sale on the wire, {lines / sales:.0f} B/body, stored "
             f"{(data / 'ledger.db').stat().st_size / sales:.0f} B/sale"
         )
@@ -121,4 +143,3 @@ if __name__ == "__main__":
     parser.add_argument("--profile", type=Path)
     asked = parser.parse_args()
     asyncio.run(measure(asked.sales, asked.stores, asked.profile))
-

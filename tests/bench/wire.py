@@ -9,6 +9,7 @@ import json
 import os
 
 import zstandard
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sync.chain import Batch, Fact, Head, StreamId, extend, genesis, sign
 from sync.exchange.session import Session
@@ -48,8 +49,6 @@ def _each_alone(facts):
 
 def _measure(facts, per_batch):
     """Return bytes per sale: (under TLS: frames and payloads), (in TLS records)."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     key = Ed25519PrivateKey.generate()
     stream = StreamId(os.urandom(16), 12345, "S1")
     hashes = extend(genesis(stream), facts)
@@ -82,22 +81,29 @@ def run():
     facts = _facts(baskets)
     n = len(facts)
     lines = sum(map(len, baskets)) / n
-    as_json = sum(
-        len(
-            json.dumps(
-                {
-                    "till": "T1",
-                    "cashier": "anna",
-                    "lines": [
-                        {"sku": r.sku, "quantity_milli": r.quantity_milli, "unit_minor": r.unit_minor}
-                        for r in rows
-                    ],
-                    "payments": [{"method": "cash", "amount_minor": 1}],
-                }
+    as_json = (
+        sum(
+            len(
+                json.dumps(
+                    {
+                        "till": "T1",
+                        "cashier": "anna",
+                        "lines": [
+                            {
+                                "sku": r.sku,
+                                "quantity_milli": r.quantity_milli,
+                                "unit_minor": r.unit_minor,
+                            }
+                            for r in rows
+                        ],
+                        "payments": [{"method": "cash", "amount_minor": 1}],
+                    }
+                )
             )
+            for rows in baskets
         )
-        for rows in baskets
-    ) / n
+        / n
+    )
     bodies = sum(len(fact.body) for fact in facts) / n
     packed = len(zstandard.compress(b"".join(fact.body for fact in facts[:100]), 19)) / 100
     yield f"{n} baskets ({source})", f"{lines:.1f} lines each", ""

@@ -1,0 +1,380 @@
+"""What the API says. Money in grosz (`_minor`), quantity in thousandths (`_milli`)."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from edge.store.unit import SaleView
+from edge.till.basket import Basket, Line
+from edge.till.business_day import as_date
+from edge.till.request import Milli, PositiveMinor, Word
+from edge.till.selling import Recorded, SaleAnswer
+from edge.till.selling import answer as tell
+from sync.rules.vat import UnknownVat, receipt_vat
+
+
+class SoldDiscount(msgspec.Struct, frozen=True):
+    """A part of a line's price that was let go."""
+
+    reason: str
+    amount_minor: int
+
+
+class SoldLine(msgspec.Struct, frozen=True):
+    """A line of a sale."""
+
+    sku: str
+    name: str
+    """Empty: the article's at `price_version`."""
+
+    quantity_milli: int
+    unit: str
+    unit_minor: int
+    vat: str
+    price_version: int
+    deposit_minor: int
+    age_checked: int
+    discounts: tuple[SoldDiscount, ...]
+    total_minor: int
+    """After discounts, without deposits."""
+
+
+class SoldPayment(msgspec.Struct, frozen=True):
+    """A payment of a sale."""
+
+    method: str
+    amount_minor: int
+    change_minor: int
+    reference: str
+    approved: bool | None
+    """None: nobody has said yet, or nobody has to."""
+
+
+class SaleDetail(SaleAnswer, frozen=True, kw_only=True):
+    """A sale with all that was sold."""
+
+    till: str
+    cashier: str
+    channel: str
+    shift: str
+    currency: str
+    lines: tuple[SoldLine, ...]
+    payments: tuple[SoldPayment, ...]
+
+
+class StockAnswer(msgspec.Struct, frozen=True):
+    """A quantity is never told without its age."""
+
+    sku: str
+    quantity_milli: int
+    as_of_ms: int
+    """Unix milliseconds of the last fact that touched it; now, if none ever did."""
+
+    age_s: int
+
+
+class VatAnswer(msgspec.Struct, frozen=True):
+    """One rate of the basket."""
+
+    code: str
+    gross_minor: int
+    vat_minor: int
+
+
+class BasketLine(msgspec.Struct, frozen=True):
+    """A line of the basket."""
+
+    line: int
+    """Its number in addresses; never given twice in one basket."""
+
+    sku: str
+    name: str
+    unit: str
+    vat: str
+    quantity_milli: int
+    unit_minor: int
+    deposit_minor: int
+    discounts: tuple[SoldDiscount, ...]
+    total_minor: int
+    """After discounts, without deposits."""
+
+    age_min: int
+    age_checked: int
+
+
+class TillAnswer(msgspec.Struct, frozen=True):
+    """A till and its basket."""
+
+    till: str
+    lines: tuple[BasketLine, ...]
+    total_minor: int
+    """What the buyer owes, deposits included."""
+
+    deposits_minor: int
+    vat: tuple[VatAnswer, ...]
+    to_confirm: tuple[int, ...]
+    """Lines whose buyer's age must be confirmed before payment."""
+
+    notice: str
+    """What the cashier should read."""
+
+    slips_waiting: int
+    last: SaleAnswer | None
+    """The sale before this basket, since the program started."""
+
+
+class ScanRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A code, as scanned or typed."""
+
+    code: Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class DiscountChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A discount to give."""
+
+    reason: Word
+    amount_minor: PositiveMinor
+
+
+class LineChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What to change in a line; in the order quantity, age, discount."""
+
+    quantity_milli: Milli | None = None
+    discount: DiscountChange | None = None
+    age_checked: bool | None = None
+    """True: the buyer is old enough."""
+
+
+class OutcomeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What became of a payment, as a person found out."""
+
+    approved: bool
+    decided_by: Word
+
+
+class CopyAnswer(msgspec.Struct, frozen=True):
+    """A copy is on its way to the printer."""
+
+    till: str
+    slips_waiting: int
+
+
+class TokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A token to make."""
+
+    scope: Literal["read", "sell"]
+    name: Word
+
+
+class TokenAnswer(msgspec.Struct, frozen=True):
+    """Shown once."""
+
+    token: str
+    scope: str
+    name: str
+
+
+class SyncAnswer(msgspec.Struct, frozen=True):
+    """What an exchange with head office did."""
+
+    sent: int
+    """Facts that went up."""
+
+    waiting: int
+
+
+class VerdictAnswer(msgspec.Struct, frozen=True):
+    """What a verification of the journal found."""
+
+    sound: bool
+    streams: int
+    facts: int
+    heads: int
+    """Signatures checked."""
+
+    findings: tuple[str, ...]
+
+
+class ClockAnswer(msgspec.Struct, frozen=True):
+    """The node's idea of the time."""
+
+    now_ms: int
+    trust: str
+
+
+class LinkAnswer(msgspec.Struct, frozen=True):
+    """The way to head office."""
+
+    state: str
+    """``live``, ``connecting``, ``offline`` or ``refused``."""
+
+    since_ms: int
+    last_error: str
+    attempts: int
+    next_attempt_ms: int | None
+    bytes_out: int
+    bytes_in: int
+
+
+class DeviceAnswer(msgspec.Struct, frozen=True):
+    """One device."""
+
+    id: str
+    driver: str
+    till: str | None
+    state: str
+    problem: str | None
+    cure: str | None
+
+
+class OpenSale(msgspec.Struct, frozen=True):
+    """A sale that is not finished."""
+
+    uuid: str
+    receipt: str
+    till: str
+    total_minor: int
+    waits_for: str
+    """``payment``: a person must say what became of it; ``fiscalise``: the printer."""
+
+
+class HeadAnswer(msgspec.Struct, frozen=True):
+    """How far a stream is held."""
+
+    stream: str
+    seq: int
+    hash: str
+
+
+class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """How the node is."""
+
+    node: str
+    name: str
+    store: str
+    link: str
+    """``live``: head office hears of every sale at once."""
+
+    waiting: int
+    """Facts of our own that head office has not acknowledged."""
+
+    oldest_waiting_s: int | None
+    version: str
+    clock: ClockAnswer
+    exchange: LinkAnswer | None
+    tills: tuple[str, ...]
+    devices: tuple[DeviceAnswer, ...]
+    slips: dict[str, int]
+    """Count by state: ``intended``, ``sending``, ``printed``, ``unknown``, ``refused``,
+    ``copy``."""
+
+    open_sales: tuple[OpenSale, ...]
+    sales: int
+    facts: int
+    articles: int
+    quarantined: int
+    unreadable: int
+    frozen_streams: int
+    disk_full: bool
+    disk_free_bytes: int
+    heads: tuple[HeadAnswer, ...]
+
+
+class HealthAnswer(msgspec.Struct, frozen=True):
+    """The program answers."""
+
+    status: Literal["ok"]
+
+
+def sale_detail(sale: SaleView) -> SaleDetail:
+    """Tell all of a sale."""
+    body = sale.body
+    recorded = Recorded(
+        event=sale.event, sale=body, series=sale.series, stage=sale.stage, new=False
+    )
+    return SaleDetail(
+        **msgspec.structs.asdict(tell(recorded)),
+        till=body.till,
+        cashier=body.cashier,
+        channel=body.channel,
+        shift=body.shift,
+        currency=body.currency,
+        lines=tuple(
+            SoldLine(
+                sku=row.sku,
+                name=row.name,
+                quantity_milli=row.quantity_milli,
+                unit=row.unit,
+                unit_minor=row.unit_minor,
+                vat=row.vat,
+                price_version=row.price_version,
+                deposit_minor=row.deposit_minor,
+                age_checked=row.age_checked,
+                discounts=tuple(SoldDiscount(d.reason, d.amount_minor) for d in row.discounts),
+                total_minor=row.total_minor,
+            )
+            for row in body.lines.rows()
+        ),
+        payments=tuple(
+            SoldPayment(
+                method=payment.method,
+                amount_minor=payment.amount_minor,
+                change_minor=payment.change_minor,
+                reference=payment.reference,
+                approved=sale.settled.get(n),
+            )
+            for n, payment in enumerate(body.payments)
+        ),
+    )
+
+
+def till_answer(
+    till: str, basket: Basket, day: int, *, slips_waiting: int, last: Recorded | None
+) -> TillAnswer:
+    """Tell of a basket on business day `day`."""
+    return TillAnswer(
+        till=till,
+        lines=tuple(map(_basket_line, basket.lines)),
+        total_minor=basket.total_minor,
+        deposits_minor=basket.deposits_minor,
+        vat=_vat(basket, day),
+        to_confirm=basket.to_confirm,
+        notice=basket.notice,
+        slips_waiting=slips_waiting,
+        last=tell(last) if last else None,
+    )
+
+
+def uuid_text(event: bytes) -> str:
+    """Return 16 bytes as a UUID."""
+    return str(UUID(bytes=event))
+
+
+def _basket_line(line: Line) -> BasketLine:
+    item = line.item
+    return BasketLine(
+        line=line.id,
+        sku=item.sku,
+        name=item.name,
+        unit=item.unit,
+        vat=item.vat,
+        quantity_milli=line.quantity_milli,
+        unit_minor=item.unit_minor,
+        deposit_minor=item.deposit_minor,
+        discounts=tuple(SoldDiscount(d.reason, d.amount_minor) for d in line.discounts),
+        total_minor=line.sold().total_minor,
+        age_min=item.age_min,
+        age_checked=line.age_checked,
+    )
+
+
+def _vat(basket: Basket, day: int) -> tuple[VatAnswer, ...]:
+    try:
+        totals = receipt_vat(
+            ((line.item.vat, line.sold().total_minor) for line in basket.lines), as_date(day)
+        )
+    except UnknownVat:
+        return ()
+    return tuple(VatAnswer(total.code, total.gross_minor, total.vat_minor) for total in totals)

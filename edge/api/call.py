@@ -1,0 +1,66 @@
+"""What a handler gets and gives: one call, the node it is about, one reply."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from edge.clock import Clock
+from edge.config import Config
+from edge.link.uplink import LinkState
+from edge.store.store import Store
+from edge.till.counter import Counter
+from hw.supervisor import DeviceStatus
+
+SCOPES = ("read", "sell", "admin")
+"""Narrowest first; each includes those before it."""
+
+
+class Link(Protocol):
+    """What the API asks of the way to head office (`edge.link.uplink.Uplink`)."""
+
+    state: LinkState
+
+    async def sync_now(self) -> int:
+        """Exchange until nothing waits; return how many facts went up."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """The parts of a running node that handlers reach."""
+
+    config: Config
+    store: Store
+    clock: Clock
+    counter: Counter
+    devices: Callable[[], list[DeviceStatus]]
+    link: Link | None
+    random: Callable[[int], bytes]
+    """Fresh random bytes, as many as asked for."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request whose token, address and body have been checked."""
+
+    path: dict[str, Any]
+    """Values of the places in the path, of the types in the table."""
+
+    body: Any
+    """Decoded into the type in the table; None if it takes none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer below 400."""
+
+    status: int
+    body: msgspec.Struct | bytes
+    """A struct is sent as JSON; bytes are JSON already."""
+
+
+Handler = Callable[[Node, Call], Awaitable[Reply]]

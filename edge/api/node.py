@@ -1,0 +1,103 @@
+"""The node itself: how it is, and what its installer may ask of it."""
+
+import shutil
+
+import msgspec
+
+from edge.api import answers
+from edge.api.call import Call, Node, Reply
+from edge.api.refusals import Refused
+from edge.link.uplink import LinkState
+from edge.till.selling import trust_name
+from sync.contract import token
+from sync.contract.problem import problem
+
+
+async def get_health(node: Node, call: Call) -> Reply:
+    """Say that the program answers."""
+    del node, call
+    return Reply(200, answers.HealthAnswer("ok"))
+
+
+async def get_status(node: Node, call: Call) -> Reply:
+    """Say how the node is."""
+    del call
+    store, now = node.store, node.clock.now()
+    figures = await store.figures()
+    oldest = figures.oldest_waiting_ms
+    link = node.link.state if node.link else None
+    return Reply(
+        200,
+        answers.StatusAnswer(
+            node=store.key.node.hex(),
+            name=node.config.name,
+            store=store.store,
+            link=link.state if link else "offline",
+            waiting=figures.waiting,
+            oldest_waiting_s=None if oldest is None else max(0, now.ms - oldest) // 1000,
+            version=node.version,
+            clock=answers.ClockAnswer(now.ms, trust_name(now.trust)),
+            exchange=_exchange(link) if link else None,
+            tills=tuple(node.counter.tills),
+            devices=tuple(
+                answers.DeviceAnswer(d.id, d.driver, d.till, d.state, d.problem, d.cure)
+                for d in node.devices()
+            ),
+            slips=figures.slips,
+            open_sales=tuple(
+                answers.OpenSale(
+                    answers.uuid_text(sale.event),
+                    f"{sale.series}/{sale.number}",
+                    sale.body.till,
+                    sale.total_minor,
+                    step.value,
+                )
+                for sale, step in await node.counter.waiting()
+            ),
+            sales=figures.sales,
+            facts=figures.facts,
+            articles=figures.articles,
+            quarantined=figures.quarantined,
+            unreadable=figures.unreadable,
+            frozen_streams=figures.frozen,
+            disk_full=store.full,
+            disk_free_bytes=shutil.disk_usage(store.path.parent).free,
+            heads=tuple(
+                answers.HeadAnswer(str(head.stream), head.seq, head.hash.hex())
+                for head in store.heads()
+            ),
+        ),
+    )
+
+
+async def post_sync(node: Node, call: Call) -> Reply:
+    """Exchange with head office now, until nothing waits."""
+    del call
+    if node.link is None:
+        raise Refused(problem(503, "This node was started without a link to head office."))
+    sent = await node.link.sync_now()
+    return Reply(200, answers.SyncAnswer(sent, (await node.store.figures()).waiting))
+
+
+async def post_verification(node: Node, call: Call) -> Reply:
+    """Check every fact, hash and signature, and the views against them."""
+    del call
+    found = await node.store.verify()
+    return Reply(
+        200,
+        answers.VerdictAnswer(
+            found.sound, found.streams, found.facts, found.heads, tuple(found.findings)
+        ),
+    )
+
+
+async def post_token(node: Node, call: Call) -> Reply:
+    """Make a token; this is the only time it is shown."""
+    scope, name = call.body.scope, call.body.name
+    made = token.make(scope, node.random(token.SECRET_BYTES), ("read", "sell"))
+    await node.store.write(lambda unit: unit.add_token(made.digest, scope, name))
+    return Reply(201, answers.TokenAnswer(made.text, scope, name))
+
+
+def _exchange(link: LinkState) -> answers.LinkAnswer:
+    return msgspec.convert(link, answers.LinkAnswer, from_attributes=True)

@@ -1,0 +1,256 @@
+"""The API as one literal table: aiohttp routes by it, `/openapi.json` describes it."""
+
+from typing import Annotated, Any, NamedTuple
+
+from msgspec import Meta
+
+from edge.api import answers, node, sales, tills
+from edge.api.call import Handler
+from edge.till.receiving import DocumentAnswer
+from edge.till.request import (
+    DiscountRequest,
+    GoodsReceivedRequest,
+    LineRequest,
+    PaymentRequest,
+    PayRequest,
+    SaleRequest,
+    TillId,
+)
+from edge.till.selling import SaleAnswer
+from sync.contract.openapi import Parameter, Route
+
+UUID_PATTERN = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+
+_UUID = Parameter(
+    name="uuid",
+    where="path",
+    type=Annotated[str, Meta(pattern=UUID_PATTERN)],
+    description="Made by the client: the same id again is the same thing again.",
+)
+_PAYMENT = Parameter(
+    name="payment",
+    where="path",
+    type=Annotated[int, Meta(ge=0, le=1000)],
+    description="Index in the sale's payments, from 0.",
+)
+_SKU = Parameter(
+    name="sku",
+    where="path",
+    type=Annotated[str, Meta(min_length=1, max_length=64)],
+    description="Of an article, or one of its codes.",
+)
+_TILL = Parameter(name="till", where="path", type=TillId, description="As in karb.toml.")
+_LINE = Parameter(
+    name="line",
+    where="path",
+    type=Annotated[int, Meta(ge=1, le=1_000_000_000)],
+    description="Number of the line in the basket.",
+)
+
+_SALE_EXAMPLE = SaleRequest(
+    till="K1",
+    cashier="anna",
+    lines=(
+        LineRequest(
+            sku="MLEKO-1L",
+            quantity_milli=2000,
+            unit_minor=389,
+            discounts=(DiscountRequest(reason="krótka data", amount_minor=100),),
+        ),
+    ),
+    payments=(PaymentRequest(method="cash", amount_minor=1000),),
+)
+
+
+class Entry(NamedTuple):
+    """A row of the table: what is said about it, and who answers."""
+
+    route: Route
+    handler: Handler
+
+
+def _till(method: str, path: str, summary: str, **more: Any) -> Route:
+    """A route on a till's basket; it answers with the basket."""
+    parameters = (_TILL, *more.pop("parameters", ()))
+    return Route(
+        method=method,
+        path=f"/v1/tills/{{till}}{path}",
+        summary=summary,
+        answers=more.pop("answers", {200: answers.TillAnswer}),
+        scope=more.pop("scope", "sell"),
+        parameters=parameters,
+        tags=("till",),
+        **more,
+    )
+
+
+TABLE: tuple[Entry, ...] = (
+    Entry(
+        Route(
+            method="PUT",
+            path="/v1/sales/{uuid}",
+            summary="Record a finished sale; the same again changes nothing",
+            request=SaleRequest,
+            request_example=_SALE_EXAMPLE,
+            answers={201: SaleAnswer, 200: SaleAnswer},
+            scope="sell",
+            parameters=(_UUID,),
+            problems=(409, 503),
+            tags=("sales",),
+        ),
+        sales.put_sale,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/sales/{uuid}",
+            summary="A sale, its lines and payments",
+            answers={200: answers.SaleDetail},
+            scope="read",
+            parameters=(_UUID,),
+            tags=("sales",),
+        ),
+        sales.get_sale,
+    ),
+    Entry(
+        Route(
+            method="POST",
+            path="/v1/sales/{uuid}/payments/{payment}/outcome",
+            summary="Say what became of a payment that no machine can tell about",
+            request=answers.OutcomeRequest,
+            answers={200: answers.SaleDetail},
+            scope="admin",
+            parameters=(_UUID, _PAYMENT),
+            problems=(409, 503),
+            tags=("sales",),
+        ),
+        sales.post_outcome,
+    ),
+    Entry(
+        Route(
+            method="POST",
+            path="/v1/sales/{uuid}/copies",
+            summary="Print the slip again, headed KOPIA",
+            answers={202: answers.CopyAnswer},
+            scope="sell",
+            parameters=(_UUID,),
+            problems=(422, 503),
+            tags=("sales",),
+        ),
+        sales.post_copy,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/stock/{sku}",
+            summary="How much is on the shelf, and how old that knowledge is",
+            answers={200: answers.StockAnswer},
+            scope="read",
+            parameters=(_SKU,),
+            tags=("stock",),
+        ),
+        sales.get_stock,
+    ),
+    Entry(
+        Route(
+            method="PUT",
+            path="/v1/documents/{uuid}",
+            summary="Record a delivery; the same again changes nothing",
+            request=GoodsReceivedRequest,
+            answers={201: DocumentAnswer, 200: DocumentAnswer},
+            scope="sell",
+            parameters=(_UUID,),
+            problems=(409, 503),
+            tags=("stock",),
+        ),
+        sales.put_document,
+    ),
+    Entry(_till("GET", "", "The basket", scope="read"), tills.get_till),
+    Entry(
+        _till("POST", "/scans", "Take a code", request=answers.ScanRequest, problems=(404,)),
+        tills.post_scan,
+    ),
+    Entry(
+        _till(
+            "PATCH",
+            "/lines/{line}",
+            "Change quantity, confirm the buyer's age, give a discount: all or nothing",
+            request=answers.LineChange,
+            parameters=(_LINE,),
+        ),
+        tills.patch_line,
+    ),
+    Entry(
+        _till("DELETE", "/lines/{line}", "Take a line out", parameters=(_LINE,), problems=(422,)),
+        tills.delete_line,
+    ),
+    Entry(_till("DELETE", "/basket", "Take everything out", problems=(422,)), tills.delete_basket),
+    Entry(
+        _till(
+            "POST",
+            "/payments",
+            "Sell the basket; the same again sells nothing more",
+            request=PayRequest,
+            answers={201: SaleAnswer, 200: SaleAnswer},
+            problems=(409, 503),
+        ),
+        tills.post_payment,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/status",
+            summary="How the node is",
+            answers={200: answers.StatusAnswer},
+            scope="read",
+            tags=("node",),
+        ),
+        node.get_status,
+    ),
+    Entry(
+        Route(
+            method="POST",
+            path="/v1/sync",
+            summary="Exchange with head office now",
+            answers={200: answers.SyncAnswer},
+            scope="admin",
+            problems=(409, 503),
+            tags=("node",),
+        ),
+        node.post_sync,
+    ),
+    Entry(
+        Route(
+            method="POST",
+            path="/v1/journal/verification",
+            summary="Check every fact, hash and signature",
+            answers={200: answers.VerdictAnswer},
+            scope="admin",
+            tags=("node",),
+        ),
+        node.post_verification,
+    ),
+    Entry(
+        Route(
+            method="POST",
+            path="/v1/tokens",
+            summary="Make a token; it is shown once",
+            request=answers.TokenRequest,
+            answers={201: answers.TokenAnswer},
+            scope="admin",
+            problems=(503,),
+            tags=("node",),
+        ),
+        node.post_token,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/healthz",
+            summary="Whether the program answers",
+            answers={200: answers.HealthAnswer},
+            tags=("node",),
+        ),
+        node.get_health,
+    ),
+)

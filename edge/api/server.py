@@ -1,0 +1,233 @@
+"""Sockets, tokens, bodies and errors: everything about HTTP, nothing about sales.
+
+Every answer of 400 and above is a problem document, those aiohttp makes by itself too.
+"""
+
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler as WebHandler
+
+from edge.api import refusals
+from edge.api.call import SCOPES, Call, Node, Reply
+from edge.api.refusals import Refused
+from edge.api.routes import TABLE, Entry
+from edge.config import Listen
+from edge.till.errors import TillError
+from sync.contract import openapi, token
+from sync.contract.problem import CONTENT_TYPE, Problem, encode, mistake, problem
+
+MAX_BODY = 1 << 20
+"""Bytes of a request's body."""
+
+_JSON = "application/json"
+_CHALLENGE = {"WWW-Authenticate": "Bearer"}
+_ENCODER = msgspec.json.Encoder()
+
+_log = structlog.get_logger(__name__)
+
+
+class Server:
+    """The API of one node between `start` and `close`."""
+
+    def __init__(self, node: Node, admin: token.Token) -> None:
+        """Set up the routes.
+
+        Args:
+            node: What the handlers work on.
+            admin: The token of this run, for the commands.
+        """
+        self._node, self._admin = node, admin
+        self._document = openapi.encode(
+            openapi.document(
+                (entry.route for entry in TABLE),
+                title="Karb, a node in a store",
+                version=node.version,
+                description="Money in grosz (`_minor`), quantities in thousandths (`_milli`).",
+            )
+        )
+        app = web.Application(middlewares=[_told_as_problem], client_max_size=MAX_BODY)
+        for entry in TABLE:
+            app.router.add_route(entry.route.method, entry.route.path, self._web_handler(entry))
+        app.router.add_route("GET", "/openapi.json", self._get_document)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=5.0,
+            auto_decompress=False,  # packed bodies are refused, so none can be a bomb
+        )
+
+    async def start(self, listen: Listen, cert: Path | None = None, key: Path | None = None) -> int:
+        """Listen; return the port, chosen if it was 0.
+
+        Raises:
+            OSError: The address is taken or not ours; the certificate cannot be read.
+        """
+        context = None
+        if cert is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(cert, key)
+        await self._runner.setup()
+        try:
+            site = web.TCPSite(self._runner, listen.host, listen.port, ssl_context=context)
+            await site.start()
+        except BaseException:
+            await self._runner.cleanup()
+            raise
+        return int(self._runner.addresses[0][1])
+
+    async def close(self) -> None:
+        """Let open requests finish, for a few seconds."""
+        await self._runner.cleanup()
+
+    async def _get_document(self, request: web.Request) -> web.Response:
+        del request
+        return web.Response(body=self._document, content_type=_JSON)
+
+    def _web_handler(self, entry: Entry) -> Callable[[web.Request], Awaitable[web.Response]]:
+        decoder = None if entry.route.request is None else _decoder(entry.route.request)
+
+        async def answer(request: web.Request) -> web.Response:
+            if entry.route.scope is not None:
+                await self._authorise(request, entry.route.scope)
+            path = _path(entry, request)
+            raw = b"" if decoder is None else await _read(request)
+            body = None if decoder is None else _decoded(decoder, raw)
+            try:
+                reply = await entry.handler(self._node, Call(path=path, body=body))
+            except TillError as error:
+                known = refusals.of(error, raw)
+                if known is None:
+                    raise
+                raise Refused(known) from error
+            return _response(reply)
+
+        return answer
+
+    async def _authorise(self, request: web.Request, scope: str) -> None:
+        try:
+            given = token.from_header(request.headers.get(hdrs.AUTHORIZATION), SCOPES)
+        except token.BadToken as error:
+            raise Refused(problem(401, str(error)), _CHALLENGE) from error
+        held = "admin" if self._admin.matches(given.digest) else None
+        if held is None:
+            known = await self._node.store.token(given.digest)
+            held = known.scope if known else None
+        if held is None:
+            raise Refused(
+                problem(401, "Token: not known here; make one with `karb token create`."),
+                _CHALLENGE,
+            )
+        if held not in SCOPES or SCOPES.index(held) < SCOPES.index(scope):
+            raise Refused(
+                problem(
+                    403,
+                    f"Token of scope {held!r}: expected {scope!r}; make one with "
+                    f"`karb token create --scope {scope}`."
+                    if scope != "admin"
+                    else f"Token of scope {held!r}: expected that of the karb commands on "
+                    "this machine.",
+                )
+            )
+
+
+@web.middleware
+async def _told_as_problem(request: web.Request, handler: WebHandler) -> web.StreamResponse:
+    """Turn whatever goes wrong into a problem document."""
+    try:
+        return await handler(request)
+    except Refused as refused:
+        return _problem_response(refused.problem, refused.headers)
+    except web.HTTPRequestEntityTooLarge:
+        return _problem_response(_too_large())
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        said = problem(405, f"Method {request.method}: expected {allowed} at this address.")
+        return _problem_response(said, {"Allow": allowed})
+    except web.HTTPNotFound:
+        said = problem(404, "No such address: expected one of /openapi.json.")
+        return _problem_response(said)
+    except web.HTTPException as error:
+        return _problem_response(problem(error.status, error.reason))
+    except Exception as error:  # noqa: BLE001 - a bug must not leak what is inside
+        known = refusals.of(error)
+        if known is None:
+            _log.exception("api.failed", method=request.method, path=request.path)
+            known = problem(
+                500, "The program failed; nothing was stored. Its log names the reason."
+            )
+        return _problem_response(known)
+
+
+async def _read(request: web.Request) -> bytes:
+    """Read a body of JSON.
+
+    Raises:
+        Refused: It is too large, or says that it is something else.
+    """
+    if request.content_length is not None and request.content_length > MAX_BODY:
+        raise Refused(_too_large(request.content_length))
+    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+        raise Refused(problem(415, "Content-Encoding: expected none; send plain JSON."))
+    if request.content_type != _JSON or hdrs.CONTENT_TYPE not in request.headers:
+        got = request.headers.get(hdrs.CONTENT_TYPE, "")
+        raise Refused(
+            problem(
+                415,
+                f"Content-Type {got[:80]!r}: expected {_JSON}.",
+                errors=[mistake("Content-Type", got, _JSON)],
+            )
+        )
+    return await request.read()
+
+
+def _too_large(size: int | None = None) -> Problem:
+    of = f"of {size} bytes" if size is not None else "is too large"
+    return problem(413, f"Body {of}: expected at most {MAX_BODY} bytes; send it in parts.")
+
+
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise Refused(refusals.mistaken(error, body)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused(refusals.unreadable(error, body)) from error
+
+
+def _path(entry: Entry, request: web.Request) -> dict[str, Any]:
+    values = {}
+    for parameter in entry.route.parameters:
+        text = request.match_info[parameter.name]
+        try:
+            values[parameter.name] = msgspec.convert(text, parameter.type, strict=False)
+        except msgspec.ValidationError as error:
+            raise Refused(
+                problem(
+                    400,
+                    f"{parameter.name} in the address: {error}.",
+                    errors=[mistake(parameter.name, text, str(error))],
+                )
+            ) from error
+    return values
+
+
+def _response(reply: Reply) -> web.Response:
+    body = reply.body if isinstance(reply.body, bytes) else _ENCODER.encode(reply.body)
+    return web.Response(status=reply.status, body=body, content_type=_JSON)
+
+
+def _problem_response(said: Problem, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(
+        status=said.status, body=encode(said), content_type=CONTENT_TYPE, headers=headers
+    )

@@ -1,0 +1,181 @@
+"""One node, built and started in the order of this page, and stopped in reverse."""
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from edge import folder
+from edge.api.call import SCOPES, Node
+from edge.api.server import Server
+from edge.clock import Clock, has_rtc
+from edge.config import Config, Listen
+from edge.enrol import DATABASE
+from edge.folder import Running
+from edge.keys import NodeKey
+from edge.link import tls
+from edge.link.uplink import Uplink
+from edge.memory import kept_small
+from edge.store.store import Store
+from edge.till.counter import Counter
+from hw.supervisor import Supervisor
+from sync.chain import INCARNATION_BITS
+from sync.contract import token
+
+_log = structlog.get_logger(__name__)
+
+
+class NotEnrolled(Exception):
+    """The folder is not a node's yet."""
+
+
+@asynccontextmanager
+async def running(config: Config) -> AsyncIterator[Running]:
+    """Run a node; everything is up inside the block, and down after it.
+
+    Raises:
+        NotEnrolled: `karb init` has not been run in the data folder.
+        StoreError: The database is a newer program's.
+        OSError: The API's address is taken, or a file cannot be read.
+    """
+    data = config.data
+    async with AsyncExitStack() as stack:
+        store, clock = await stack.enter_async_context(opened(config))
+
+        counter = Counter(
+            [till.id for till in config.tills],
+            store,
+            clock,
+            language=config.language,
+            fresh=partial(secrets.token_hex, 8),
+        )
+        devices = Supervisor(
+            config.devices, on_scan=counter.scanned, on_change=counter.device_changed
+        )
+        counter.use(devices.printer)
+        await devices.start()
+        stack.push_async_callback(devices.close)
+        await counter.start()
+        stack.push_async_callback(counter.close)
+
+        link = Uplink(
+            data,
+            config.central,
+            store,
+            clock,
+            random=secrets.SystemRandom().random,
+            incarnation=_incarnation,
+            software=f"karb {version('karb')}",
+        )
+        admin = token.make("admin", secrets.token_bytes(token.SECRET_BYTES), SCOPES)
+        server = Server(
+            Node(
+                config=config,
+                store=store,
+                clock=clock,
+                counter=counter,
+                devices=devices.statuses,
+                link=link,
+                random=secrets.token_bytes,
+                version=version("karb"),
+            ),
+            admin,
+        )
+        port = await server.start(config.listen, config.tls_cert, config.tls_key)
+        stack.push_async_callback(server.close)
+
+        await link.start()
+        stack.push_async_callback(link.close)
+
+        await stack.enter_async_context(kept_small())
+
+        told = _tell(config, port, admin)
+        stack.callback(folder.untell, data)
+        yield told
+
+
+@asynccontextmanager
+async def opened(config: Config) -> AsyncIterator[tuple[Store, Clock]]:
+    """Open the store alone. The data folder must be `locked`.
+
+    Raises:
+        NotEnrolled: `karb init` has not been run in the data folder.
+        StoreError: The database is a newer program's.
+        OSError, ValueError: A file cannot be read.
+    """
+    data = config.data
+    if not (data / tls.CERTIFICATE).exists():
+        raise NotEnrolled(f"{data}: is no node yet; run karb init --data {data} first.")
+    key = NodeKey.load(data / tls.KEY)
+    clock = Clock(rtc=config.clock == "rtc" or (config.clock == "auto" and has_rtc()))
+    store = await Store.open(
+        data / DATABASE, key, config.store, clock, incarnation=_incarnation(), machine=_machine()
+    )
+    try:
+        yield store, clock
+    finally:
+        await store.close()
+
+
+async def serve(config: Config, announce: Callable[[Running], None]) -> None:
+    """Run a node until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(config) as told:
+        announce(told)
+        _log.info("node.running", address=told.address, store=config.store)
+        await stop.wait()
+        _log.info("node.stopping")
+
+
+def log_to_stderr() -> None:
+    """One JSON object a line, for journald and for people with jq."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_as_json),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _tell(config: Config, port: int, admin: token.Token) -> Running:
+    """Leave the address and the token of this run for the commands."""
+    scheme = "http" if config.tls_cert is None else "https"
+    told = Running(
+        pid=os.getpid(),
+        address=f"{scheme}://{Listen(config.listen.host, port)}",
+        tls_cert=str(config.tls_cert or ""),
+    )
+    folder.tell(config.data, told, admin.text)
+    return told
+
+
+def _as_json(event: object, **_: object) -> str:
+    return msgspec.json.encode(event, enc_hook=str).decode()
+
+
+def _incarnation() -> int:
+    return secrets.randbits(INCARNATION_BITS)
+
+
+def _machine() -> str:
+    """What tells this machine from another; empty where it says nothing."""
+    try:
+        return Path("/etc/machine-id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

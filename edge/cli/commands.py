@@ -1,0 +1,229 @@
+"""The commands, one function each. What is heavy is imported by the command that needs it."""
+# ruff: noqa: PLC0415 - see above
+
+import asyncio
+import secrets
+from pathlib import Path
+from socket import gethostname
+from typing import Annotated, Any
+
+import typer
+
+from edge import folder
+from edge.cli.ask import ask
+from edge.cli.say import FAILED, OK, REFUSED, UNREACHABLE, USAGE, Failure, ending, out
+from edge.cli.status import status_text
+
+app = typer.Typer(
+    help="A shop that goes on selling while its internet is gone.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+sync = typer.Typer(help="The exchange with head office.", no_args_is_help=True)
+journal = typer.Typer(help="What was written down.", no_args_is_help=True)
+token = typer.Typer(help="Who may use the API.", no_args_is_help=True)
+app.add_typer(sync, name="sync")
+app.add_typer(journal, name="journal")
+app.add_typer(token, name="token")
+
+Data = Annotated[
+    Path, typer.Option("--data", envvar="KARB_DATA", help="Folder of the node.", metavar="DIR")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON value on standard output.")]
+HERE = Path("karb-data")
+
+
+@app.command()
+def init(
+    *,
+    central: Annotated[str, typer.Option(help="Address of head office.", metavar="URL")],
+    code: Annotated[str, typer.Option(help="One-time code of karb-central enrol-code.")],
+    data: Data = HERE,
+    name: Annotated[str, typer.Option(help="What to call this machine.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Make this machine a node of head office."""
+    from edge.config import FILE, first_file
+    from edge.enrol import EnrolRefused, enrol
+    from edge.link.carrier import LinkRefused, LinkUnreachable
+
+    name = name or gethostname()
+    with ending(as_json=as_json):
+        try:
+            enrolled = asyncio.run(enrol(data, central, code, name))
+        except LinkUnreachable as error:
+            raise Failure(UNREACHABLE, str(error)) from error
+        except (EnrolRefused, LinkRefused) as error:
+            raise Failure(REFUSED, str(error)) from error
+        except OSError as error:
+            raise Failure(FAILED, f"{data}: {error}") from error
+        path = data / FILE
+        if not path.exists():
+            path.write_text(first_file(name, enrolled.store, central), encoding="utf-8")
+        node = enrolled.node.hex()
+        out(
+            {"node": node, "store": enrolled.store, "name": name, "data": str(data)},
+            f"{data}: node {node[:12]} of store {enrolled.store} ({enrolled.store_name}).\n"
+            f"Tills and devices stand in {path}; start it with karb run --data {data}.",
+            as_json=as_json,
+        )
+
+
+@app.command()
+def run(
+    *,
+    data: Data = HERE,
+    listen: Annotated[
+        str | None, typer.Option(help="Where to serve; port 0: any.", metavar="HOST:PORT")
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Chain, PEM.", metavar="FILE")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM.", metavar="FILE")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the node until SIGTERM."""
+    from edge.memory import log_without_colours, share_one_heap
+
+    share_one_heap()  # before anything starts a thread
+    log_without_colours()
+
+    import uvloop
+
+    from edge import app as node
+    from edge.config import BadConfig, load, moved
+    from edge.store.connection import StoreError
+    from hw.errors import HwError
+
+    def announce(told: folder.Running) -> None:
+        out(told, f"karb listens on {told.address}", as_json=as_json)
+
+    node.log_to_stderr()
+    with ending(as_json=as_json):
+        try:
+            config = moved(load(data), listen, tls_cert, tls_key)
+            with folder.locked(data):
+                uvloop.run(node.serve(config, announce))
+        except BadConfig as error:
+            raise Failure(USAGE, str(error)) from error
+        except (folder.AlreadyRunning, node.NotEnrolled) as error:
+            raise Failure(REFUSED, str(error)) from error
+        except (OSError, ValueError, StoreError, HwError) as error:
+            raise Failure(FAILED, f"{data}: {error}") from error
+
+
+@app.command()
+def status(*, data: Data = HERE, as_json: Json = False) -> None:
+    """Say how the node is."""
+    with ending(as_json=as_json):
+        _require_running(data)
+        answer = ask(data, "GET", "/v1/status")
+        out(answer, status_text(answer), as_json=as_json)
+
+
+@sync.command("now")
+def sync_now(*, data: Data = HERE, as_json: Json = False) -> None:
+    """Exchange with head office now, until nothing waits."""
+    with ending(as_json=as_json):
+        _require_running(data)
+        answer = ask(data, "POST", "/v1/sync")
+        text = f"Sent {answer['sent']} facts; {answer['waiting']} wait."
+        out(answer, text, as_json=as_json)
+
+
+@journal.command("verify")
+def journal_verify(
+    *,
+    data: Data = HERE,
+    file: Annotated[
+        Path | None, typer.Option(help="A copy of the database instead.", metavar="COPY")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check every fact, hash and signature, and the views against them."""
+    with ending(as_json=as_json):
+        if file is None and folder.is_locked(data):
+            answer = ask(data, "POST", "/v1/journal/verification")
+        else:
+            answer = _verify_here(data, file)
+        word = "sound" if answer["sound"] else "NOT SOUND"
+        counts = "{facts} facts in {streams} streams, {heads} signed heads".format_map(answer)
+        text = "\n".join((f"{counts}: {word}.", *answer["findings"]))
+        out(answer, text, as_json=as_json)
+    raise typer.Exit(OK if answer["sound"] else FAILED)
+
+
+@token.command("create")
+def token_create(
+    *,
+    scope: Annotated[str, typer.Option(help="sell (which may also read) or read.")],
+    name: Annotated[str, typer.Option(help="Who will use it.")],
+    data: Data = HERE,
+    as_json: Json = False,
+) -> None:
+    """Make a token for the API; it is shown once."""
+    with ending(as_json=as_json):
+        if scope not in ("read", "sell"):
+            raise Failure(USAGE, f"--scope {scope!r}: expected sell or read.")
+        if not name.strip() or len(name) > 64 or not name.isprintable():
+            raise Failure(USAGE, "--name: expected 1 to 64 printable characters.")
+        if folder.is_locked(data):
+            answer = ask(data, "POST", "/v1/tokens", {"scope": scope, "name": name})
+        else:
+            answer = _token_here(data, scope, name)
+        out(answer, answer["token"], as_json=as_json)
+
+
+@app.command()
+def demo(
+    *,
+    stores: Annotated[int, typer.Option(min=1, help="Shops.")] = 3,
+    baskets: Annotated[int, typer.Option(min=1, help="Baskets each of them sells.")] = 150,
+    seed: Annotated[int, typer.Option(help="Which baskets, and what is cut and killed.")] = 1,
+    once: Annotated[bool, typer.Option("--once", help="End after the table.")] = False,
+) -> None:
+    """Show a chain of shops at work: its link cut, a store killed, and nothing lost."""
+    from edge.demo import main
+
+    raise typer.Exit(main(stores, baskets, seed, once=once))
+
+
+def _require_running(data: Path) -> None:
+    if not folder.is_locked(data):
+        raise Failure(UNREACHABLE, f"{data}: not running; start it with karb run --data {data}.")
+
+
+def _verify_here(data: Path, file: Path | None) -> dict[str, Any]:
+    from edge.enrol import DATABASE
+    from edge.store.verify import verify_file
+
+    path = file or data / DATABASE
+    try:
+        found = verify_file(path, copy=file is not None)
+    except FileNotFoundError as error:
+        raise Failure(FAILED, str(error)) from error
+    return {"sound": found.sound, **found._asdict()}
+
+
+def _token_here(data: Path, scope: str, name: str) -> dict[str, Any]:
+    """Make a token in the database of a node that does not run."""
+    from edge import app as node
+    from edge.config import BadConfig, load
+    from edge.store.connection import StoreError
+    from sync.contract import token as tokens
+
+    made = tokens.make(scope, secrets.token_bytes(tokens.SECRET_BYTES), ("read", "sell"))
+
+    async def add() -> None:
+        async with node.opened(load(data)) as (store, _):
+            await store.write(lambda unit: unit.add_token(made.digest, scope, name))
+
+    try:
+        with folder.locked(data):
+            asyncio.run(add())
+    except BadConfig as error:
+        raise Failure(USAGE, str(error)) from error
+    except (folder.AlreadyRunning, node.NotEnrolled) as error:
+        raise Failure(REFUSED, str(error)) from error
+    except (OSError, ValueError, StoreError) as error:
+        raise Failure(FAILED, f"{data}: {error}") from error
+    return {"token": made.text, "scope": scope, "name": name}

@@ -1,0 +1,40 @@
+"""The status of a node, for a person."""
+
+from typing import Any
+
+
+def status_text(told: dict[str, Any]) -> str:
+    """Return what `/v1/status` says, a line each; what is well is said in a word."""
+    oldest = told["oldest_waiting_s"]
+    error = told["exchange"]["last_error"] if told["exchange"] else ""
+    trust = told["clock"]["trust"]
+    lines = [
+        f"node      {told['node'][:12]} ({told['name']}), karb {told['version']}",
+        f"store     {told['store']}",
+        f"link      {told['link']}" + (f": {error}" if error else ""),
+        f"waiting   {told['waiting']}" + (f", oldest {oldest} s" if oldest is not None else ""),
+        "clock     " + (f"trusted by {trust}" if trust != "none" else "vouched for by nobody yet"),
+        f"sales     {told['sales']}, articles {told['articles']}",
+        "slips     " + (", ".join(f"{n} {state}" for state, n in told["slips"].items()) or "none"),
+    ]
+    lines += [
+        f"device    {device['id']}: {device['state']}"
+        + (f"; {device['problem']} {device['cure'] or ''}" if device["problem"] else "")
+        for device in told["devices"]
+    ]
+    lines += [
+        f"open sale {sale['uuid']} ({sale['receipt']}): waits for {sale['waits_for']}"
+        for sale in told["open_sales"]
+    ]
+    lines += [
+        f"{label} {told[key]}: run karb journal verify"
+        for key, label in (
+            ("quarantined", "quarantined facts"),
+            ("unreadable", "facts of newer programs"),
+            ("frozen_streams", "forked streams"),
+        )
+        if told[key]
+    ]
+    if told["disk_full"]:
+        lines.append("disk      FULL: free some space and start again; selling has stopped")
+    return "\n".join(lines)

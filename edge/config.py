@@ -1,0 +1,371 @@
+"""`karb.toml` into frozen dataclasses: read once, every mistake named at once.
+
+    name = "kasa-1"
+    store = "KRK1"
+    central = "https://centrala.example:8443"
+    listen = "127.0.0.1:8787"
+    language = "pl"
+    clock = "auto"
+
+    [[tills]]
+    id = "T1"
+
+    [[devices]]
+    id = "printer"
+    driver = "printer.escpos"
+    url = "tcp:192.168.1.50:9100"
+    till = "T1"
+    [devices.options]
+    columns = 42
+
+Only `name`, `store` and `central` are needed; `karb init` writes them.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from hw.registry import DRIVERS, DeviceConfig
+
+FILE = "karb.toml"
+
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,19}")
+"""A till or a device: it stands in receipt series, addresses and logs."""
+
+LANGUAGES = ("pl", "en")
+CLOCKS = ("auto", "rtc", "none")
+
+_SECRET = re.compile(r"password|secret|token|key|pin$", re.IGNORECASE)
+_MISSING: Any = object()
+
+
+class BadConfig(Exception):
+    """The file has mistakes; the message has one a line."""
+
+    def __init__(self, path: Path, mistakes: list[str]) -> None:
+        super().__init__("\n".join(f"{path}: {mistake}" for mistake in mistakes))
+        self.mistakes = tuple(mistakes)
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where the API is served."""
+
+    host: str
+    port: int
+    """0: any that is free."""
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Till:
+    """One place where a cashier sells."""
+
+    id: str
+
+
+DEFAULT_TILLS = (Till("T1"),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything a person may decide about a node."""
+
+    data: Path
+    """Folder of the database, the keys and `karb.toml`."""
+
+    name: str
+    """What the installer calls the machine."""
+
+    store: str
+    central: str
+    listen: Listen = Listen("127.0.0.1", 8787)
+    tls_cert: Path | None = None
+    """Chain in PEM; needed, with `tls_key`, to listen beyond this machine."""
+
+    tls_key: Path | None = None
+    language: str = "pl"
+    """Of slips."""
+
+    clock: str = "auto"
+    """``rtc``: the machine keeps time while off, trust it; ``none``: it does not;
+    ``auto``: trust it if it has a real-time clock."""
+
+    tills: tuple[Till, ...] = DEFAULT_TILLS
+    devices: tuple[DeviceConfig, ...] = ()
+
+
+def parse_listen(text: str) -> Listen:
+    """Read ``HOST:PORT`` or ``[IPV6]:PORT``.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    host, colon, port = text.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    if colon and bare and (":" not in bare or host.startswith("[")) and port.isascii():
+        number = int(port) if port.isdigit() else -1
+        if 0 <= number < 1 << 16:
+            return Listen(bare, number)
+    raise ValueError(f"{text!r}: expected HOST:PORT, as 127.0.0.1:8787 or [::1]:8787")
+
+
+def load(data: Path) -> Config:
+    """Read `karb.toml` in the data folder.
+
+    Raises:
+        BadConfig: It is not there, no TOML, or has mistakes; all of them are named.
+    """
+    path = data / FILE
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadConfig(path, ["not found; run karb init first, or give --data"]) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadConfig(path, [f"cannot be read: {error}"]) from error
+    return parse(table, data)
+
+
+def parse(table: Mapping[str, Any], data: Path) -> Config:
+    """Check what TOML gave.
+
+    Raises:
+        BadConfig: It has mistakes; all of them are named.
+    """
+    mistakes: list[str] = []
+    root = _Table(table, "", mistakes)
+    tills = tuple(Till(row.id()) for row in root.rows("tills", ("id",)))
+    config = Config(
+        data=data,
+        name=root.text("name"),
+        store=root.text("store"),
+        central=_address(root),
+        listen=_listen(root),
+        tls_cert=root.path("tls_cert", data),
+        tls_key=root.path("tls_key", data),
+        language=root.choice("language", LANGUAGES),
+        clock=root.choice("clock", CLOCKS),
+        tills=tills or DEFAULT_TILLS,
+        devices=tuple(_device(row) for row in root.rows("devices", _DEVICE)),
+    )
+    root.unknown(_ROOT)
+    _check_together(config, mistakes)
+    if mistakes:
+        raise BadConfig(data / FILE, mistakes)
+    return config
+
+
+def moved(config: Config, listen: str | None, cert: Path | None, key: Path | None) -> Config:
+    """Let the command line win over the file.
+
+    Raises:
+        BadConfig: What comes out is not allowed.
+    """
+    mistakes: list[str] = []
+    if listen is not None:
+        try:
+            config = replace(config, listen=parse_listen(listen))
+        except ValueError as error:
+            mistakes.append(f"--listen {error}")
+    config = replace(config, tls_cert=cert or config.tls_cert, tls_key=key or config.tls_key)
+    _check_together(config, mistakes)
+    if mistakes:
+        raise BadConfig(config.data / FILE, mistakes)
+    return config
+
+
+def masked(options: Mapping[str, str]) -> dict[str, str]:
+    """Device options fit to be shown: secrets are stars."""
+    return {name: "***" if _SECRET.search(name) else text for name, text in options.items()}
+
+
+def first_file(name: str, store: str, central: str) -> str:
+    """Return the text of a new node's `karb.toml`."""
+    values = {"name": name, "store": store, "central": central}
+    lines = [f"{key} = {_quoted(value)}" for key, value in values.items()]
+    return "\n".join(
+        (
+            *lines,
+            'listen = "127.0.0.1:8787"',
+            'language = "pl"',
+            "",
+            "[[tills]]",
+            'id = "T1"',
+            "",
+            "# [[devices]]",
+            '# id = "printer"',
+            '# driver = "printer.escpos"',
+            '# url = "tcp:192.168.1.50:9100"',
+            '# till = "T1"',
+            "",
+        )
+    )
+
+
+_ROOT = (
+    "name",
+    "store",
+    "central",
+    "listen",
+    "tls_cert",
+    "tls_key",
+    "language",
+    "clock",
+    "tills",
+    "devices",
+)
+_DEVICE = ("id", "driver", "url", "till", "options")
+
+
+class _Table:
+    """A TOML table that collects mistakes instead of stopping at the first."""
+
+    def __init__(self, table: Mapping[str, Any], where: str, mistakes: list[str]) -> None:
+        self._table, self._where, self._mistakes = table, where, mistakes
+
+    def wrong(self, key: str, expected: str) -> None:
+        """Note a value that cannot be."""
+        value = self._table.get(key, _MISSING)
+        got = "nothing" if value is _MISSING else repr("***" if _SECRET.search(key) else value)
+        self._mistakes.append(f"{self._where}{key}: expected {expected}, got {got}")
+
+    def text(self, key: str, default: str = "") -> str:
+        """A text that is not empty; needed if there is no default."""
+        value = self._table.get(key, default)
+        if isinstance(value, str) and value.strip():
+            return value
+        self.wrong(key, "a text")
+        return default
+
+    def id(self) -> str:
+        """A name fit for receipts and addresses."""
+        value = self._table.get("id")
+        if isinstance(value, str) and ID.fullmatch(value):
+            return value
+        self.wrong("id", "1 to 20 letters, digits, dots and dashes")
+        return ""
+
+    def choice(self, key: str, known: tuple[str, ...]) -> str:
+        """One of a few words; the first is the default."""
+        value = self._table.get(key, known[0])
+        if value not in known:
+            self.wrong(key, " or ".join(known))
+        return str(value)
+
+    def path(self, key: str, base: Path) -> Path | None:
+        """A file, beside `karb.toml` unless it is absolute."""
+        return base / self.text(key) if key in self._table else None
+
+    def rows(self, key: str, known: tuple[str, ...]) -> list["_Table"]:
+        """An array of tables, their unknown keys noted."""
+        value = self._table.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+            self.wrong(key, f"tables written [[{key}]]")
+            return []
+        rows = [_Table(row, f"{key}[{n}].", self._mistakes) for n, row in enumerate(value)]
+        for row in rows:
+            row.unknown(known)
+        return rows
+
+    def options(self) -> dict[str, str]:
+        """A driver's settings; numbers and switches become the text drivers read."""
+        value = self._table.get("options", {})
+        if not isinstance(value, dict) or any(
+            not isinstance(item, str | int | float) for item in value.values()
+        ):
+            self.wrong("options", "a table of texts and numbers")
+            return {}
+        return {name: _as_text(item) for name, item in value.items()}
+
+    def unknown(self, known: tuple[str, ...]) -> None:
+        """Note keys nobody reads: a typing error must not be ignored."""
+        for key in self._table.keys() - set(known):
+            near = get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+            self._mistakes.append(f"{self._where}{key}: unknown; {hint}")
+
+    def get(self, key: str) -> Any:
+        """The value as TOML gave it."""
+        return self._table.get(key)
+
+
+def _as_text(value: str | float) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _address(root: _Table) -> str:
+    text = root.text("central")
+    parts = urlsplit(text)
+    if text and (parts.scheme != "https" or not parts.hostname):
+        root.wrong("central", "an address as https://centrala.example:8443")
+    return text.rstrip("/")
+
+
+def _listen(root: _Table) -> Listen:
+    text = root.text("listen", "127.0.0.1:8787")
+    try:
+        return parse_listen(text)
+    except ValueError:
+        root.wrong("listen", "HOST:PORT, as 127.0.0.1:8787 or [::1]:8787")
+        return Listen("127.0.0.1", 0)
+
+
+def _device(row: _Table) -> DeviceConfig:
+    driver = row.text("driver")
+    if driver and driver not in DRIVERS:
+        near = get_close_matches(driver, DRIVERS, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        row.wrong("driver", f"one of {', '.join(DRIVERS)}{hint}")
+    till = row.get("till")
+    if till is not None and not isinstance(till, str):
+        row.wrong("till", "the id of a till, or nothing for a device shared by all")
+        till = None
+    return DeviceConfig(
+        id=row.id(), driver=driver, url=row.text("url"), till=till, options=row.options()
+    )
+
+
+def _check_together(config: Config, mistakes: list[str]) -> None:
+    """What only shows when all values are known."""
+    tills = [till.id for till in config.tills]
+    devices = [device.id for device in config.devices]
+    for kind, ids in (("tills", tills), ("devices", devices)):
+        twice = sorted({one for one in ids if one and ids.count(one) > 1})
+        mistakes.extend(f"{kind}: id {one!r} is given twice; rename one" for one in twice)
+    mistakes.extend(
+        f"devices: {device.id!r} belongs to till {device.till!r}; expected one of "
+        f"{', '.join(tills)}"
+        for device in config.devices
+        if device.till is not None and device.till not in tills
+    )
+    if (config.tls_cert is None) != (config.tls_key is None):
+        mistakes.append("tls_cert and tls_key: expected both or neither")
+    elif config.tls_cert is None and not config.listen.loopback:
+        mistakes.append(
+            f"listen: {config.listen} is reached from other machines and has no TLS; "
+            "give --tls-cert and --tls-key, or listen on 127.0.0.1"
+        )
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(char if char.isprintable() else " " for char in escaped) + '"'

@@ -1,0 +1,389 @@
+"""What is being bought: a pure step, state and event in, state and effects out.
+
+    OPEN ──Pay──▶ PAYING ──Paid──▶ OPEN, empty
+      ▲              └────NotPaid────┐
+      └──────────────────────────────┘
+
+While paying nothing changes: what is sold is what was shown. A refused event leaves the
+state as it was. Money is an int in grosz (`_minor`), quantity in thousandths (`_milli`).
+"""
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from edge.till.errors import NotCovered, NotFound, NotPossible, TillError, UnknownArticle
+from sync.facts.sale import Discount, Payment, SaleLine
+from sync.merge.sales import NEEDS_APPROVAL
+from sync.rules.money import line_total_minor
+
+MAX_LINES = 500
+MAX_QUANTITY_MILLI = 10**9
+"""A million pieces of one article."""
+
+MAX_TOTAL_MINOR = 10**12
+
+ONE_MILLI = 1000
+
+METHODS = frozenset({"cash"}) | NEEDS_APPROVAL
+"""How a basket can be paid at the till."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """An article as the catalogue had it when it was scanned; its price holds till paid."""
+
+    sku: str
+    name: str
+    unit: str
+    vat: str
+    unit_minor: int
+    carried_name: str = ""
+    """What the sale line says; empty where its price version tells the name."""
+
+    deposit_minor: int = 0
+    age_min: int = 0
+    price_version: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One article in the basket."""
+
+    id: int
+    """1, 2, 3 … never given twice in one basket."""
+
+    item: Item
+    quantity_milli: int = ONE_MILLI
+    discounts: tuple[Discount, ...] = ()
+    age_checked: int = 0
+    """Years the cashier confirmed."""
+
+    @property
+    def gross_minor(self) -> int:
+        """Goods before discounts, without deposits."""
+        return line_total_minor(self.quantity_milli, self.item.unit_minor)
+
+    @property
+    def discounts_minor(self) -> int:
+        """What was let go."""
+        return sum(discount.amount_minor for discount in self.discounts)
+
+    def sold(self) -> SaleLine:
+        """Return the line of the sale."""
+        item = self.item
+        return SaleLine(
+            sku=item.sku,
+            quantity_milli=self.quantity_milli,
+            unit_minor=item.unit_minor,
+            discounts=self.discounts,
+            name=item.carried_name,
+            unit=item.unit,
+            vat=item.vat,
+            price_version=item.price_version,
+            deposit_minor=item.deposit_minor,
+            age_checked=self.age_checked,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scanned:
+    """A code was read and is this article."""
+
+    item: Item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotScanned:
+    """A code was read and cannot be sold: unknown, misread, or without a price."""
+
+    error: TillError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeQuantity:
+    """The cashier counted or weighed."""
+
+    line: int
+    quantity_milli: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveDiscount:
+    """The cashier lets a part of the price go, and says why."""
+
+    line: int
+    reason: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmAge:
+    """The cashier has seen that the buyer is old enough, or takes that back."""
+
+    line: int
+    confirmed: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remove:
+    """Not bought after all."""
+
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Nothing of it is bought after all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pay:
+    """The buyer hands over `tendered_minor`, or a card for exactly the total."""
+
+    sale: bytes
+    """16 bytes made by whoever asks, so that a lost answer can be asked for again."""
+
+    method: str
+    tendered_minor: int
+    cashier: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """The sale is on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotPaid:
+    """The sale could not be stored; the basket is as it was."""
+
+
+Event: TypeAlias = (
+    Scanned
+    | NotScanned
+    | ChangeQuantity
+    | GiveDiscount
+    | ConfirmAge
+    | Remove
+    | Clear
+    | Pay
+    | Paid
+    | NotPaid
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basket:
+    """The state of one till between two buyers."""
+
+    lines: tuple[Line, ...] = ()
+    next_line: int = 1
+    paying: bytes | None = None
+    """Id of the sale being written."""
+
+    notice: str = ""
+    """What the cashier should read; empty after the next thing that goes well."""
+
+    @property
+    def total_minor(self) -> int:
+        """What the buyer owes, deposits included."""
+        sold = [line.sold() for line in self.lines]
+        return sum(line.total_minor + line.deposits_minor for line in sold)
+
+    @property
+    def deposits_minor(self) -> int:
+        """The part of it outside VAT that comes back with the empties."""
+        return sum(line.sold().deposits_minor for line in self.lines)
+
+    @property
+    def to_confirm(self) -> tuple[int, ...]:
+        """Lines whose buyer's age nobody has confirmed."""
+        return tuple(line.id for line in self.lines if line.age_checked < line.item.age_min)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sell:
+    """Effect: write this sale, then say `Paid` or `NotPaid`."""
+
+    sale: bytes
+    cashier: str
+    lines: tuple[SaleLine, ...]
+    payment: Payment
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Effect: tell whoever asked."""
+
+    error: TillError
+
+
+Effect: TypeAlias = Sell | Refuse
+
+
+def step(basket: Basket, *events: Event) -> tuple[Basket, tuple[Effect, ...]]:
+    """Return what the basket becomes, and what is to be done. Total: it never raises.
+
+    Of several events all happen, or none.
+    """
+    after = basket
+    effects: tuple[Effect, ...] = ()
+    try:
+        for event in events:
+            after, more = _step(after, event)
+            effects += more
+    except TillError as error:
+        return replace(basket, notice=str(error)), (Refuse(error),)
+    return after, effects
+
+
+def _step(basket: Basket, event: Event) -> tuple[Basket, tuple[Effect, ...]]:
+    match event:
+        case Paid():
+            return Basket(), ()
+        case NotPaid():
+            return replace(basket, paying=None), ()
+    if basket.paying is not None:
+        raise NotPossible(
+            "Basket: expected no payment under way, there is one.", "Wait until it is through."
+        )
+    match event:
+        case Scanned(item=item):
+            return _add(basket, item), ()
+        case NotScanned(error=error):
+            raise error
+        case Clear():
+            return Basket(), ()
+        case Pay():
+            return _pay(basket, event)
+        case _:
+            return _change(basket, event), ()
+
+
+def _add(basket: Basket, item: Item) -> Basket:
+    for line in basket.lines:
+        # What was weighed is another piece; what has a discount got it for these pieces.
+        if line.item == item and not line.discounts and line.quantity_milli % ONE_MILLI == 0:
+            return _with(basket, replace(line, quantity_milli=line.quantity_milli + ONE_MILLI))
+    if len(basket.lines) >= MAX_LINES:
+        raise NotPossible(
+            f"Basket: expected at most {MAX_LINES} lines.", "Take payment and begin another."
+        )
+    added = replace(
+        basket,
+        lines=(*basket.lines, Line(id=basket.next_line, item=item)),
+        next_line=basket.next_line + 1,
+        notice="",
+    )
+    return _bounded(added)
+
+
+def _change(basket: Basket, event: ChangeQuantity | GiveDiscount | ConfirmAge | Remove) -> Basket:
+    line = next((line for line in basket.lines if line.id == event.line), None)
+    if line is None:
+        there = ", ".join(str(line.id) for line in basket.lines) or "none, it is empty"
+        raise NotFound(
+            f"Line {event.line}: expected a line of the basket ({there}).", "Look at it again."
+        )
+    match event:
+        case ChangeQuantity(quantity_milli=milli):
+            if not 0 < milli <= MAX_QUANTITY_MILLI:
+                raise NotPossible(
+                    f"Quantity {milli} thousandths: expected 1 to {MAX_QUANTITY_MILLI}.",
+                    "To take a line out, remove it.",
+                    field="/quantity_milli",
+                )
+            return _with(basket, replace(line, quantity_milli=milli))
+        case GiveDiscount(reason=reason, amount_minor=amount):
+            if amount <= 0:
+                raise NotPossible(
+                    f"Discount {amount} grosz: expected more than zero.",
+                    "Give the amount that is let go.",
+                    field="/discount/amount_minor",
+                )
+            given = (*line.discounts, Discount(reason, amount))
+            return _with(basket, replace(line, discounts=given))
+        case ConfirmAge(confirmed=confirmed):
+            age = line.item.age_min if confirmed else 0
+            return _with(basket, replace(line, age_checked=age))
+        case Remove():
+            rest = tuple(other for other in basket.lines if other.id != line.id)
+            return replace(basket, lines=rest, notice="")
+
+
+def _with(basket: Basket, changed: Line) -> Basket:
+    """Put a changed line in its place, if it can be."""
+    if changed.discounts_minor > changed.gross_minor:
+        raise NotPossible(
+            f"Line {changed.id}: discounts of {changed.discounts_minor} grosz, expected at most "
+            f"its price, {changed.gross_minor}.",
+            "Give a smaller discount, or remove the line.",
+        )
+    lines = tuple(changed if line.id == changed.id else line for line in basket.lines)
+    return _bounded(replace(basket, lines=lines, notice=""))
+
+
+def _bounded(basket: Basket) -> Basket:
+    if basket.total_minor > MAX_TOTAL_MINOR:
+        raise NotPossible(
+            f"Basket: {basket.total_minor} grosz, expected at most {MAX_TOTAL_MINOR}.",
+            "Look at the quantities.",
+        )
+    return basket
+
+
+def _pay(basket: Basket, pay: Pay) -> tuple[Basket, tuple[Effect, ...]]:
+    total = basket.total_minor
+    if not basket.lines:
+        raise NotPossible("Basket: expected a line, it is empty.", "Scan something first.")
+    if pay.method not in METHODS:
+        raise NotPossible(
+            f"Method {pay.method!r}: expected one of {', '.join(sorted(METHODS))}.",
+            "Choose one of them.",
+            field="/method",
+        )
+    if basket.to_confirm:
+        lines = ", ".join(map(str, basket.to_confirm))
+        raise NotPossible(
+            f"Lines {lines}: expected the buyer's age confirmed.",
+            "Look at the buyer's papers, confirm, or remove the lines.",
+        )
+    if pay.tendered_minor < total:
+        raise NotCovered(
+            f"Payment of {pay.tendered_minor} grosz: expected at least {total}.",
+            f"{total - pay.tendered_minor} are missing.",
+            field="/tendered_minor",
+        )
+    change = pay.tendered_minor - total
+    if change and pay.method != "cash":
+        raise NotCovered(
+            f"Payment of {pay.tendered_minor} grosz by {pay.method}: expected {total}; "
+            "only cash gives change.",
+            "Charge exactly the total.",
+            field="/tendered_minor",
+        )
+    sell = Sell(
+        sale=pay.sale,
+        cashier=pay.cashier,
+        lines=tuple(line.sold() for line in basket.lines),
+        payment=Payment(method=pay.method, amount_minor=total, change_minor=change),
+    )
+    return replace(basket, paying=pay.sale, notice=""), (sell,)
+
+
+def unknown_code(code: str) -> UnknownArticle:
+    """The error of a scan that is no article here."""
+    return UnknownArticle(
+        f"Code {code[:40]!r}: expected an article of the catalogue, found none.",
+        "Scan it again, or sell it by another code; tell head office that it is missing.",
+        field="/code",
+    )
+
+
+def without_price(sku: str) -> UnknownArticle:
+    """The error of an article that head office has not priced."""
+    return UnknownArticle(
+        f"Article {sku!r}: expected a price in force, found none.",
+        "Ask head office for a price.",
+        field="/code",
+    )

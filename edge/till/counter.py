@@ -1,0 +1,197 @@
+"""All the tills of a node: where scans are shared out, and where sales that wait end."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import structlog
+
+from edge.clock import Clock
+from edge.store.store import Store
+from edge.store.unit import SaleView, Unit
+from edge.till import stages
+from edge.till.errors import NotFound, NotPossible
+from edge.till.printing import INTENDED, UNKNOWN, Job, Printing
+from edge.till.till import Till
+from hw.device import ReceiptPrinter, Scan
+from hw.supervisor import DeviceStatus
+from sync.chain import Head
+from sync.facts.node import StoreDescribed
+from sync.facts.sale import Stage
+from sync.merge.sales import Next
+
+GRACE_S = 3.0
+"""How long stopping waits for paper. What is cut off is printed again as a copy."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Counter:
+    """Owns the tasks of the tills and of their printing, between `start` and `close`."""
+
+    def __init__(
+        self,
+        tills: Sequence[str],
+        store: Store,
+        clock: Clock,
+        *,
+        language: str,
+        fresh: Callable[[], str],
+    ) -> None:
+        """Set up the tills; nothing runs yet.
+
+        Args:
+            tills: Their ids.
+            store: Where sales go.
+            clock: Trusted time.
+            language: Of slips.
+            fresh: Makes a word never used before.
+        """
+        self._store = store
+        self._printer: Callable[[str], ReceiptPrinter | None] = lambda _: None
+        self.tills = {
+            till: Till(
+                till,
+                store,
+                clock,
+                Printing(
+                    till, store, partial(self._printer_of, till), language=language, fresh=fresh
+                ),
+            )
+            for till in tills
+        }
+        self._tasks: list[asyncio.Task[None]] = []
+        self._settings: StoreDescribed | None = None
+        self._heard: set[Head] = set()
+
+    def use(self, printer: Callable[[str], ReceiptPrinter | None]) -> None:
+        """Print on what `hw.supervisor.Supervisor.printer` gives for a till."""
+        self._printer = printer
+
+    async def start(self) -> None:
+        """Take up what the last run left, then begin."""
+        await self._resume_sales()
+        for till in self.tills.values():
+            await till.printing.resume()
+        for till in self.tills.values():
+            self._tasks += [
+                asyncio.create_task(till.run(), name=f"till {till.id}"),
+                asyncio.create_task(till.printing.run(), name=f"printing {till.id}"),
+            ]
+
+    async def close(self) -> None:
+        """Stop, after the slips that are coming out of the printers right now."""
+        if not self._tasks:
+            return
+        await asyncio.gather(*(till.printing.pause(GRACE_S) for till in self.tills.values()))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    def scanned(self, scan: Scan) -> None:
+        """Give a scan to its till. A scanner shared by several tills serves the first."""
+        till = self.tills.get(scan.till) if scan.till else next(iter(self.tills.values()), None)
+        if till is None:
+            _log.warning("scan.no_till", device=scan.device, till=scan.till)
+            return
+        till.scanned(scan.data)
+
+    def device_changed(self, status: DeviceStatus) -> None:
+        """Print what waits: a device is back."""
+        if status.state == "connected":
+            for till in self.tills.values():
+                till.printing.wake()
+
+    def till(self, id_: str) -> Till:
+        """Return a till.
+
+        Raises:
+            NotFound: It is not one of this node's.
+        """
+        till = self.tills.get(id_)
+        if till is None:
+            known = ", ".join(self.tills) or "none"
+            raise NotFound(
+                f"Till {id_[:40]!r}: expected one of this node ({known}).", "Look in karb.toml."
+            )
+        return till
+
+    async def settings(self) -> StoreDescribed:
+        """Return what head office says of this store.
+
+        Read again only when somebody else's facts have come in: ours never change it.
+        """
+        ours = self._store.key.node
+        heard = {head for head in self._store.heads() if head.stream.node != ours}
+        if self._settings is None or self._heard != heard:
+            self._settings = await self._store.settings()
+            self._heard = heard
+        return self._settings
+
+    async def waiting(self) -> list[tuple[SaleView, Next]]:
+        """Return the open sales and what each waits for."""
+        sales = await self._store.open_sales()
+        fiscal = (await self.settings()).fiscal if sales else False
+        return [(sale, stages.waits_for(sale, fiscal=fiscal)) for sale in sales]
+
+    async def decide(self, event: bytes, payment: int, *, approved: bool, by: str) -> SaleView:
+        """Settle a payment that no machine can tell about, and print if that ends the sale.
+
+        Raises:
+            NotFound: No such sale or payment.
+            Conflict: It was decided the other way.
+        """
+        prints = {till.id for till in self.tills.values() if till.printing.possible}
+
+        def work(unit: Unit) -> tuple[SaleView, bool]:
+            before = unit.sale(event)
+            after = stages.settle(
+                unit, event, payment, approved=approved, decided_by=stages.PERSON + by
+            )
+            closed = before is not None and before.stage < after.stage is Stage.CLOSED
+            if closed and after.body.till in prints:
+                unit.slip(event, after.body.till, INTENDED)
+            return after, closed
+
+        sale, closed = await self._store.write(work)
+        if closed and sale.body.till in prints:
+            self.tills[sale.body.till].printing.add(Job(event))
+        return sale
+
+    async def copy(self, event: bytes) -> str:
+        """Print a sale again, headed KOPIA; return the till that prints it.
+
+        Raises:
+            NotFound: No such sale here.
+            NotPossible: It is not closed, or its till has no printer.
+        """
+        sale = await self._store.sale(event)
+        if sale is None:
+            raise NotFound("Sale: expected one recorded here, found none.", "Look at the id.")
+        if sale.stage is not Stage.CLOSED:
+            raise NotPossible(
+                f"Sale: expected a closed one, it is {sale.stage.name.lower()}.", "Finish it first."
+            )
+        till = self.tills.get(sale.body.till)
+        if till is None or not till.printing.possible:
+            raise NotPossible(
+                f"Till {sale.body.till!r}: expected a printer of this node, there is none.",
+                "Configure one in karb.toml.",
+            )
+        unknown = {view.event for view in await self._store.slips(UNKNOWN)}
+        till.printing.add(Job(event, copy=True, replaces=event in unknown))
+        return till.id
+
+    def _printer_of(self, till: str) -> ReceiptPrinter | None:
+        return self._printer(till)
+
+    async def _resume_sales(self) -> None:
+        for sale in await self._store.open_sales():
+            step = await self._store.write(partial(stages.advance, sale=sale))
+            _log.warning(
+                "sale.resumed",
+                till=sale.body.till,
+                receipt=f"{sale.series}/{sale.number}",
+                waits_for=step.value,
+            )

@@ -1,0 +1,133 @@
+"""What a client may ask to have recorded. Bounds stand here, once, and in `/openapi.json`.
+
+Money is an int in grosz (`_minor`), quantity an int in thousandths (`_milli`).
+"""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from edge.till.basket import MAX_QUANTITY_MILLI
+
+MAX_LINES = 1000
+MAX_MONEY = 10**10
+"""A hundred million: no till takes more in one amount."""
+
+Minor = Annotated[int, Meta(ge=0, le=MAX_MONEY)]
+PositiveMinor = Annotated[int, Meta(ge=1, le=MAX_MONEY)]
+Milli = Annotated[int, Meta(ge=1, le=MAX_QUANTITY_MILLI)]
+
+TillId = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,19}$", max_length=20)]
+"""Stands in receipt series; see `edge.config.ID`."""
+
+Word = Annotated[str, Meta(pattern="^[^\\x00-\\x1f\\x7f]+$", max_length=64)]
+"""Printable, not empty."""
+
+Text = Annotated[str, Meta(pattern="^[^\\x00-\\x1f\\x7f]*$", max_length=100)]
+"""Printable, may be empty."""
+
+Method = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$", max_length=20)]
+"""``cash``, ``card``, ``blik``, …"""
+
+
+class DiscountRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of a line's price that was let go."""
+
+    reason: Word
+    amount_minor: PositiveMinor
+
+
+class LineRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One article sold."""
+
+    sku: Word
+    quantity_milli: Milli
+    unit_minor: Minor
+    """Price of one whole unit, tax included, before discounts, without deposit."""
+
+    discounts: Annotated[tuple[DiscountRequest, ...], Meta(max_length=20)] = ()
+    age_checked: Annotated[int, Meta(ge=0, le=120)] = 0
+    """Years that were confirmed."""
+
+
+class PaymentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One tender."""
+
+    method: Method
+    amount_minor: Minor
+    """What this pays; of cash, more than is owed gives change."""
+
+    tendered_minor: Minor | None = None
+    """Cash handed over, if more than `amount_minor`."""
+
+    reference: Text = ""
+    """What the other side calls it; never a card number."""
+
+
+class BuyerRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who the receipt is made out to."""
+
+    nip: Annotated[str, Meta(max_length=20)]
+    name: Text = ""
+
+
+class FiscalRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Proof that a fiscal device took the sale."""
+
+    by: Word
+    device: Word
+    document: Word
+
+
+class SaleRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A finished sale."""
+
+    till: TillId
+    cashier: Word
+    lines: Annotated[tuple[LineRequest, ...], Meta(min_length=1, max_length=MAX_LINES)]
+    payments: Annotated[tuple[PaymentRequest, ...], Meta(max_length=50)]
+    channel: Method = "store"
+    shift: Text = ""
+    customer: UUID | None = None
+    """A reference that says nothing by itself."""
+
+    buyer: BuyerRequest | None = None
+    fiscal: FiscalRequest | None = None
+
+
+class PayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Payment of a till's basket."""
+
+    sale: UUID
+    """Made by the client, so that a lost answer can be asked for again."""
+
+    method: Method
+    tendered_minor: Minor
+    cashier: Word
+
+
+class ReceivedLineRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One article of a delivery."""
+
+    sku: Word
+    quantity_milli: Milli
+    unit_cost_minor: Minor | None = None
+    """Net price of one whole unit, where the paper says it."""
+
+
+class GoodsReceivedRequest(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="goods_received",
+):
+    """A delivery to put on the shelf (Polish: PZ)."""
+
+    lines: Annotated[tuple[ReceivedLineRequest, ...], Meta(min_length=1, max_length=MAX_LINES)]
+    supplier: Text = ""
+    reference: Text = ""
+    """Number of the supplier's paper."""

@@ -1,0 +1,205 @@
+"""One till: one task around the pure basket, taking scans and commands one at a time.
+
+A cash sale is one commit; only after it the slip goes to `printing`. While a sale is on
+its way to the disk the next buyer's scans wait in the queue.
+"""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+
+import structlog
+
+from edge.clock import Clock
+from edge.store.store import Store
+from edge.store.unit import ArticleView, Unit
+from edge.till import basket as rules
+from edge.till.basket import Basket, Event, Item, NotPaid, NotScanned, Paid, Refuse, Scanned, Sell
+from edge.till.errors import NotPossible
+from edge.till.pricing import from_basket, printed_name
+from edge.till.printing import INTENDED, Job, Printing
+from edge.till.request import PayRequest
+from edge.till.selling import Recorded, again, digest
+from edge.till.stages import tender
+from sync.facts.sale import Stage
+from sync.rules.barcode import BadBarcode, parse
+
+MAX_WAITING = 200
+"""Scans and commands of one till that nobody has looked at yet."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """A scan, an event of the basket or a payment, and who waits for it."""
+
+    what: str | tuple[Event, ...] | PayRequest
+    asker: asyncio.Future[Recorded | None] | None
+
+
+class Till:
+    """The basket of one till. `run` is its task."""
+
+    def __init__(self, id_: str, store: Store, clock: Clock, printing: Printing) -> None:
+        """Begin with an empty basket."""
+        self.id = id_
+        self.basket = Basket()
+        self.last: Recorded | None = None
+        """The sale before this basket, since the program started."""
+
+        self.printing = printing
+        self._store, self._clock = store, clock
+        self._asked: asyncio.Queue[_Ask] = asyncio.Queue(MAX_WAITING)
+
+    def scanned(self, code: str) -> None:
+        """Take a code from a scanner. Never waits."""
+        try:
+            self._asked.put_nowait(_Ask(code, None))
+        except asyncio.QueueFull:
+            _log.warning("till.scan_dropped", till=self.id, waiting=MAX_WAITING)
+
+    async def scan(self, code: str) -> Basket:
+        """Take a code from a client.
+
+        Raises:
+            UnknownArticle: It is no article that can be sold here.
+            NotPossible: The basket takes nothing now.
+        """
+        await self._ask(code)
+        return self.basket
+
+    async def change(self, *events: Event) -> Basket:
+        """Change the basket; of several changes all are made, or none.
+
+        Raises:
+            NotFound: No such line.
+            NotPossible: The change cannot be.
+        """
+        await self._ask(events)
+        return self.basket
+
+    async def pay(self, request: PayRequest) -> Recorded:
+        """Sell the basket; asked again, give the same answer and sell nothing.
+
+        Raises:
+            NotPossible: Empty, or an age is not confirmed.
+            NotCovered: Too little, or too much by something else than cash.
+            BadSale: The sale cannot be true.
+            Conflict: The id is another sale's.
+            TillTaken: The till belongs to another node.
+            StoreError: The disk failed; the basket is as it was.
+        """
+        recorded = await self._ask(request)
+        if recorded is None:
+            raise AssertionError("a payment ended without a sale and without an error")
+        return recorded
+
+    async def run(self) -> None:
+        """Answer until cancelled."""
+        while True:
+            ask = await self._asked.get()
+            try:
+                recorded = await self._answer(ask.what)
+            except asyncio.CancelledError:
+                if ask.asker is not None:
+                    ask.asker.cancel()
+                raise
+            except Exception as error:  # noqa: BLE001 - told to who asked; the till goes on
+                if ask.asker is not None and not ask.asker.done():
+                    ask.asker.set_exception(error)
+                else:
+                    _log.warning("till.refused", till=self.id, problem=str(error))
+            else:
+                if ask.asker is not None and not ask.asker.done():
+                    ask.asker.set_result(recorded)
+
+    async def _ask(self, what: str | tuple[Event, ...] | PayRequest) -> Recorded | None:
+        asker: asyncio.Future[Recorded | None] = asyncio.get_running_loop().create_future()
+        try:
+            self._asked.put_nowait(_Ask(what, asker))
+        except asyncio.QueueFull:
+            raise NotPossible(
+                f"Till {self.id}: {MAX_WAITING} commands wait, expected fewer.", "Ask again."
+            ) from None
+        return await asker
+
+    async def _answer(self, what: str | tuple[Event, ...] | PayRequest) -> Recorded | None:
+        if isinstance(what, PayRequest):
+            return await self._pay(what)
+        self._step(*((await self._resolve(what),) if isinstance(what, str) else what))
+        return None
+
+    def _step(self, *events: Event) -> Sell | None:
+        self.basket, effects = rules.step(self.basket, *events)
+        for effect in effects:
+            if isinstance(effect, Refuse):
+                raise effect.error
+        return next((effect for effect in effects if isinstance(effect, Sell)), None)
+
+    async def _resolve(self, code: str) -> Scanned | NotScanned:
+        """Ask the catalogue what a code is, at the price in force now."""
+        text = code.strip()
+        at_ms = self._clock.now().ms
+        article = None
+        with suppress(BadBarcode):  # then perhaps a sku, typed
+            article = await self._store.article(parse(text), at_ms)
+        if article is None and text:
+            article = await self._store.article(text, at_ms)
+        if article is None:
+            return NotScanned(error=rules.unknown_code(text))
+        if article.unit_minor is None:
+            return NotScanned(error=rules.without_price(article.sku))
+        return Scanned(item=_item(article, article.unit_minor))
+
+    async def _pay(self, request: PayRequest) -> Recorded:
+        event, fingerprint = request.sale.bytes, digest(request, self.id)
+        found = await self._store.sale(event)
+        if found is not None:
+            return again(event, found, same=found.digest == fingerprint)
+        pay = rules.Pay(
+            sale=event,
+            method=request.method,
+            tendered_minor=request.tendered_minor,
+            cashier=request.cashier,
+        )
+        sell = self._step(pay)
+        if sell is None:
+            raise AssertionError("a payment was neither refused nor sold")
+        draft = from_basket(self.id, sell)
+        prints = self.printing.possible
+
+        def work(unit: Unit) -> Recorded:
+            there = unit.sale(event)
+            if there is not None:
+                return again(event, there, same=there.digest == fingerprint)
+            recorded = tender(unit, event, draft, fingerprint)
+            if prints and recorded.stage is Stage.CLOSED:
+                unit.slip(event, self.id, INTENDED)
+            return recorded
+
+        try:
+            recorded = await self._store.write(work)
+        except BaseException:
+            # Cancelled while committing: the sale may stand, and asking again will tell.
+            self._step(NotPaid())
+            raise
+        self._step(Paid())
+        self.last = recorded
+        if prints and recorded.new and recorded.stage is Stage.CLOSED:
+            self.printing.add(Job(event))
+        return recorded
+
+
+def _item(article: ArticleView, unit_minor: int) -> Item:
+    return Item(
+        sku=article.sku,
+        name=article.fiscal_name,
+        carried_name=printed_name(article, listed=True),
+        unit=article.unit,
+        vat=article.vat,
+        unit_minor=unit_minor,
+        deposit_minor=article.deposit_minor,
+        age_min=article.age_min,
+        price_version=article.price_version,
+    )
