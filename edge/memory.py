@@ -49,9 +49,19 @@ def log_without_colours() -> None:
 
 
 async def _give_back() -> None:
-    libc = ctypes.CDLL(None)
     for pause in chain(_AFTER_S, repeat(_EVERY_S)):
         await asyncio.sleep(pause)
-        gc.collect()
-        if hasattr(libc, "malloc_trim"):  # glibc has it, musl does not
-            libc.malloc_trim(0)
+        settle()
+
+
+def settle() -> None:
+    """Give free memory back, and let the collector pass over what is here to stay.
+
+    Without it a full collection walks every module's objects in the middle of a sale.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):  # glibc has it, musl does not
+        libc.malloc_trim(0)

@@ -27,7 +27,11 @@ IMPURE = {
     "os",
     "subprocess",
 }
-SQL_ROOMS = {"edge": "edge/store", "central": "central/ledger"}
+SQL_ROOMS = {
+    # The demo's second sums are taken by plain sqlite3: not by the code they judge.
+    "edge": ("edge/store", "edge/demo/sums.py"),
+    "central": ("central/ledger",),
+}
 SQL = {"sqlite3", "aiosqlite", "sqlalchemy", "alembic"}
 
 

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.clock import Clock
 from edge.keys import NodeKey
+from edge.memory import settle
 from edge.store.store import Store
 from sync.clock import Trust
 from sync.facts import encode
@@ -95,6 +96,7 @@ async def _run(folder: Path):
     key = NodeKey.of(Ed25519PrivateKey.generate())
     store = await Store.open(folder / "karb.sqlite", key, "S1", clock, incarnation=1)
     await karb_per_s(store, 16, baskets)
+    settle()
     flush, plain = [], []
     karb: dict[int, list[tuple[float, float, float]]] = {tills: [] for tills in TILLS}
     for _ in range(ROUNDS):

@@ -1,5 +1,4 @@
 import contextlib
-
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec

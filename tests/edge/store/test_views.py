@@ -84,6 +84,7 @@ def rows_after(deliveries):
                 cells["stream"] = named.get(cells["stream"])
             rows.append(tuple(cells.values()))
         tables[table] = sorted(rows, key=repr)
+    db.close()
     return tables
 
 

@@ -1,3 +1,5 @@
+from http import HTTPStatus
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -13,7 +15,7 @@ def test_a_problem_on_the_wire():
         errors=[mistake("lines[0].sku", "X", "a known SKU", "import it first")],
     )
     assert msgspec.json.decode(encode(told)) == {
-        "title": "Unprocessable Entity",
+        "title": HTTPStatus(422).phrase,  # worded anew in Python 3.13
         "status": 422,
         "detail": "The sale was refused.",
         "errors": [

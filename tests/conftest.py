@@ -1,0 +1,11 @@
+"""How long Hypothesis looks, and what it does not judge: the speed of a shared machine."""
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.register_profile(
+    "long", parent=settings.get_profile("default"), max_examples=5000
+)  # pytest --hypothesis-profile long
+settings.load_profile("default")
