@@ -1,0 +1,140 @@
+"""The literal table of what programs may ask, as ``/openapi.json`` describes it."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from central import VERSION
+from central.catalogue.article import CatalogueDocument
+from central.catalogue.publish import Published
+from central.ledger import reading, selling
+from central.ledger.selling import MAX_LIMIT
+from sync.contract.openapi import Parameter, Route, document, encode
+from sync.enrolment import EnrolAnswer, EnrolRequest, RenewAnswer, RenewRequest
+
+
+class Health(msgspec.Struct, frozen=True):
+    """It answers."""
+
+    status: str
+
+
+class Stores(msgspec.Struct, frozen=True):
+    """Every store."""
+
+    stores: list[reading.Store]
+
+
+class Stock(msgspec.Struct, frozen=True):
+    """Quantities with their age."""
+
+    stock: list[reading.StockRow]
+
+
+class Quarantine(msgspec.Struct, frozen=True):
+    """What waits for a person."""
+
+    quarantine: list[reading.Quarantined]
+
+
+_STORE = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
+_SKU = Annotated[str, Meta(min_length=1, max_length=64)]
+
+ROUTES: tuple[Route, ...] = (
+    Route(method="get", path="/healthz", summary="Whether it answers", answers={200: Health}),
+    Route(
+        method="get",
+        path="/v1/stores",
+        summary="Every store: when it was last heard, what it has sold",
+        answers={200: Stores},
+        scope="read",
+    ),
+    Route(
+        method="get",
+        path="/v1/status",
+        summary="How things stand",
+        answers={200: reading.Status},
+        scope="read",
+    ),
+    Route(
+        method="get",
+        path="/v1/stock",
+        summary="Quantities, each with its age",
+        answers={200: Stock},
+        scope="read",
+        parameters=(
+            Parameter(name="store", where="query", type=_STORE, description="Of one store only"),
+            Parameter(name="sku", where="query", type=_SKU, description="Of one article only"),
+        ),
+        problems=(404,),
+    ),
+    Route(
+        method="get",
+        path="/v1/sales",
+        summary="A store's sales, in the order head office learned of them",
+        answers={200: selling.SalesPage},
+        scope="read",
+        parameters=(
+            Parameter(name="store", where="query", type=_STORE, required=True),
+            Parameter(
+                name="after",
+                where="query",
+                type=Annotated[str, Meta(max_length=64)],
+                description="The 'next' of the answer before; a changed sale comes again",
+            ),
+            Parameter(
+                name="limit",
+                where="query",
+                type=Annotated[int, Meta(ge=1, le=MAX_LIMIT)],
+                description="100 unless told",
+            ),
+        ),
+        problems=(404,),
+    ),
+    Route(
+        method="get",
+        path="/v1/quarantine",
+        summary="Facts that cannot be what they say",
+        answers={200: Quarantine},
+        scope="read",
+    ),
+    Route(
+        method="post",
+        path="/v1/catalogue",
+        summary="Take in a catalogue: all of it or nothing",
+        answers={200: Published},
+        scope="write",
+        request=CatalogueDocument,
+        also_takes=("text/csv",),
+    ),
+    Route(
+        method="post",
+        path="/v1/enrol",
+        summary="Trade a one-time code for a node's certificate",
+        answers={200: EnrolAnswer},
+        request=EnrolRequest,
+        problems=(403, 429),
+    ),
+    Route(
+        method="post",
+        path="/v1/renew",
+        summary="Trade a node's certificate (mTLS) for one that lasts longer",
+        answers={200: RenewAnswer},
+        request=RenewRequest,
+        problems=(401, 403),
+    ),
+)
+
+
+def openapi() -> bytes:
+    """Return the description to serve."""
+    return encode(
+        document(
+            ROUTES,
+            title="Karb head office",
+            version=VERSION,
+            description="Nodes exchange facts at POST /v1/exchange and GET /v1/exchange/live, "
+            "in binary, with a client certificate; `sync.exchange` says how.",
+        )
+    )

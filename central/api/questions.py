@@ -1,0 +1,95 @@
+"""What programs ask: stores, status, stock, sales, quarantine; and the catalogue they send."""
+
+from aiohttp import web
+
+from central.api.machines import json, read_body
+from central.api.refusals import Bad
+from central.catalogue.importer import MAX_BYTES
+from central.config import STORE
+from central.ledger import reading, selling
+from central.ledger.errors import NotFound
+from central.ledger.ledger import wall_ms
+from central.office import Office
+from sync.contract.problem import mistake
+
+MAX_SKU = 64
+
+
+class Questions:
+    """The routes of programs."""
+
+    def __init__(self, office: Office) -> None:
+        """Answer from an office."""
+        self._office = office
+
+    async def stores(self, _request: web.Request) -> web.Response:
+        """Every store."""
+        return json({"stores": await self._office.stores()})
+
+    async def status(self, _request: web.Request) -> web.Response:
+        """How things stand."""
+        return json(await self._office.status())
+
+    async def stock(self, request: web.Request) -> web.Response:
+        """Quantities with their age."""
+        store = await self._store(request, required=False)
+        sku = request.query.get("sku")
+        if sku is not None and not 0 < len(sku) <= MAX_SKU:
+            raise _bad("sku", sku, f"1 to {MAX_SKU} characters")
+        seen = self._office.seen()
+        rows = await self._office.ledger.read(
+            lambda connection: reading.stock(connection, seen, wall_ms(), store, sku)
+        )
+        return json({"stock": rows})
+
+    async def sales(self, request: web.Request) -> web.Response:
+        """A store's sales, from a place in its feed on."""
+        store = await self._store(request, required=True)
+        incarnation = self._office.ledger.own.incarnation
+        limit = _whole(request, "limit", 100, selling.MAX_LIMIT)
+        after = request.query.get("after", "")
+        try:
+            start = selling.read_cursor(after, incarnation) if after else 0
+        except selling.BadCursor as error:
+            raise Bad(400, str(error)) from error
+        page = await self._office.ledger.read(
+            lambda connection: selling.page(connection, store or "", start, limit, incarnation)
+        )
+        return json(page)
+
+    async def quarantine(self, _request: web.Request) -> web.Response:
+        """Facts that cannot be what they say."""
+        return json({"quarantine": await self._office.ledger.read(reading.quarantine)})
+
+    async def catalogue(self, request: web.Request) -> web.Response:
+        """Take in a catalogue: all of it or nothing."""
+        content_type = request.headers.get("Content-Type", "")
+        body = await read_body(request, MAX_BYTES)
+        return json(await self._office.import_catalogue(body, content_type))
+
+    async def _store(self, request: web.Request, *, required: bool) -> str | None:
+        store = request.query.get("store")
+        if store is None:
+            if required:
+                raise _bad("store", "nothing", "a store's id", "GET /v1/stores lists them")
+            return None
+        if not STORE.fullmatch(store):
+            raise _bad("store", store, "a store's id", "GET /v1/stores lists them")
+        known = await self._office.ledger.read(lambda connection: reading.store(connection, store))
+        if known is None:
+            raise NotFound(f"Store {store!r}: not known here; GET /v1/stores lists them.")
+        return store
+
+
+def _whole(request: web.Request, name: str, default: int, most: int) -> int:
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most:
+        return int(text)
+    raise _bad(name, text, f"a whole number from 1 to {most}")
+
+
+def _bad(name: str, value: str, expected: str, cure: str = "") -> Bad:
+    wrong = mistake(name, value, expected, cure)
+    return Bad(400, f"Query: {wrong}", wrong)

@@ -1,0 +1,75 @@
+"""Running head office: `run` reads like a list and shuts down in reverse."""
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import structlog
+
+from central.api.access import ADMIN, Access
+from central.api.server import Server, serve
+from central.config import Config, Folder
+from central.ledger.database import file_of
+from central.nodes.authority import write_secret
+from central.office import Office, open_office
+from sync.contract import token
+
+_LOOK_S = 24 * 3600.0
+_LOCK_S = 3.0
+"""A command may hold the folder for a moment; it is worth waiting for."""
+
+log = structlog.get_logger()
+
+
+async def run(config: Config, ready: Callable[[str], None]) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        Busy: Another process holds the folder.
+        LedgerUnavailable: The ledger cannot be opened.
+        UnknownDatabase: `--database` is of a kind this version does not take.
+        OSError: The address is taken.
+    """
+    folder = config.folder
+    stop = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(folder.locked(_LOCK_S))
+        office = await stack.enter_async_context(
+            open_office(folder, file_of(config.database) if config.database else None)
+        )
+        office.authority.serve(folder.read_hosts())
+        admin = token.make(ADMIN, secrets.token_bytes(token.SECRET_BYTES), (ADMIN,))
+        write_secret(folder.admin_token, admin.text.encode())
+        stack.callback(folder.admin_token.unlink, missing_ok=True)
+        server = serve(office, Access(office.ledger, admin, office.cookie_key), folder)
+        stack.push_async_callback(server.stop)
+        host, port = await server.start(config.host, config.port)
+        url = f"https://{f'[{host}]' if ':' in host else host}:{port}"
+        folder.run.write_text(json.dumps({"url": url, "pid": os.getpid()}))
+        stack.callback(folder.run.unlink, missing_ok=True)
+        for work in (office.peers.keep(), _renew(server, office, folder)):
+            task = asyncio.create_task(work)
+            stack.push_async_callback(_end, task)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        ready(url)
+        log.info("listening", url=url, node=office.ledger.own.node.hex())
+        await stop.wait()
+        log.info("stopping")
+
+
+async def _renew(server: Server, office: Office, folder: Folder) -> None:
+    """Look once a day whether the server certificate ages; new handshakes get the new one."""
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        if office.authority.serve(folder.read_hosts()):
+            server.context.load_cert_chain(folder.server)
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,252 @@
+"""The commands, each a few lines: words into an order, its result onto the screen."""
+
+# ruff: noqa: FBT002 - how typer spells a flag
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from central import orders
+from central.cli import desk, show
+from central.config import (
+    DEFAULT_LISTEN,
+    BadConfig,
+    Busy,
+    Config,
+    Folder,
+    check_host,
+    parse_listen,
+)
+from central.ledger.errors import LedgerError, Refused, UnknownDatabase
+
+FAILED, USAGE, NOT_REACHABLE, REFUSED = 1, 2, 3, 4
+
+_CODES: dict[type[Exception], tuple[int, str]] = {
+    BadConfig: (USAGE, "usage"),
+    UnknownDatabase: (USAGE, "usage"),
+    desk.NotReachable: (NOT_REACHABLE, "not reachable"),
+    Busy: (NOT_REACHABLE, "not reachable"),
+    Refused: (REFUSED, "refused"),
+    LedgerError: (FAILED, "failed"),
+    desk.Failed: (FAILED, "failed"),
+    OSError: (FAILED, "failed"),
+}
+"""The first that fits; special ones stand before general ones."""
+
+app = typer.Typer(
+    help="Karb head office.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+store = typer.Typer(help="Stores.", no_args_is_help=True)
+token = typer.Typer(help="Tokens for programs and people.", no_args_is_help=True)
+catalogue = typer.Typer(help="What is sold, and for how much.", no_args_is_help=True)
+node = typer.Typer(help="Machines in stores.", no_args_is_help=True)
+journal = typer.Typer(help="The journal of facts.", no_args_is_help=True)
+for name, group in {
+    "store": store,
+    "token": token,
+    "catalogue": catalogue,
+    "node": node,
+    "journal": journal,
+}.items():
+    app.add_typer(group, name=name)
+
+Data = Annotated[Path, typer.Option("--data", help="Folder of head office.", metavar="DIR")]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+
+
+@app.command()
+def init(
+    data: Data,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(help="Name or address under which stores and browsers reach it. Repeatable."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a head office: its keys, its authority, an empty ledger."""
+
+    def work() -> dict[str, Any]:
+        from central.founding import create  # noqa: PLC0415 - loaded by the command that needs it
+
+        hosts = [check_host(name) for name in host or []]
+        authority = create(Folder(data), hosts)
+        from sync.identity import fingerprint  # noqa: PLC0415 - loaded by the command that needs it
+
+        return {
+            "data": str(data),
+            "hosts": hosts,
+            "fingerprint": fingerprint(authority.certificate).hex(),
+        }
+
+    _answer(work, as_json, show.init)
+
+
+@app.command()
+def run(
+    data: Data,
+    listen: Annotated[str, typer.Option(help="HOST:PORT; port 0: any.")] = DEFAULT_LISTEN,
+    database: Annotated[
+        str | None, typer.Option(help="SQLAlchemy URL; only SQLite in this version.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run head office until it is told to stop."""
+
+    def work() -> dict[str, Any]:
+        from central.cli.serving import run as serve  # noqa: PLC0415 - loaded by the command that needs it
+
+        host, port = parse_listen(listen)
+        serve(Config(Folder(data), host, port, database), as_json=as_json)
+        return {}
+
+    _answer(work, as_json, None)
+
+
+@store.command("add")
+def store_add(
+    id: Annotated[str, typer.Argument(help="Short id, such as KRK1; never changes.")],  # noqa: A002 - shown to the user as ID
+    data: Data,
+    name: Annotated[str, typer.Option(help="As people call it.")],
+    nip: Annotated[str, typer.Option(help="NIP of the seller.")] = "",
+    fiscal: Annotated[bool, typer.Option(help="No sale without a fiscal receipt.")] = False,
+    zone: Annotated[str, typer.Option(help="IANA time zone.")] = "Europe/Warsaw",
+    as_json: AsJson = False,
+) -> None:
+    """Add a store, or change what is said of it."""
+    order = orders.StoreAdd(id, name, nip, fiscal, zone)
+    _answer(lambda: desk.ask(Folder(data), order), as_json, show.store_add)
+
+
+@app.command("enrol-code")
+def enrol_code(
+    data: Data,
+    store: Annotated[str, typer.Option(help="The store's id.")],
+    minutes: Annotated[int, typer.Option(help="How long the code is good.")] = 15,
+    as_json: AsJson = False,
+) -> None:
+    """Make a one-time code for a machine of a store."""
+    order = orders.EnrolCode(store, minutes)
+    _answer(lambda: desk.ask(Folder(data), order), as_json, show.enrol_code)
+
+
+@token.command("create")
+def token_create(
+    data: Data,
+    scope: Annotated[str, typer.Option(help="read or write.")],
+    name: Annotated[str, typer.Option(help="What it is for.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make a token; it is shown once."""
+    order = orders.TokenCreate(scope, name)
+    _answer(lambda: desk.ask(Folder(data), order), as_json, show.token_create)
+
+
+@catalogue.command("import")
+def catalogue_import(
+    file: Annotated[Path, typer.Argument(help="CSV as a spreadsheet writes it, or JSON.")],
+    data: Data,
+    as_json: AsJson = False,
+) -> None:
+    """Take in a catalogue: all of it, or nothing and every mistake named."""
+
+    def work() -> dict[str, Any]:
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise BadConfig(f"{file}: {error.strerror}.") from error
+        return desk.ask(Folder(data), orders.CatalogueImport(file.name, content))
+
+    _answer(work, as_json, show.catalogue_import)
+
+
+@app.command()
+def status(data: Data, as_json: AsJson = False) -> None:
+    """Tell how things stand."""
+    _answer(lambda: desk.ask(Folder(data), orders.Status()), as_json, show.status)
+
+
+@node.command("list")
+def node_list(data: Data, as_json: AsJson = False) -> None:
+    """List the machines that were certified."""
+    _answer(lambda: desk.ask(Folder(data), orders.NodeList()), as_json, show.node_list)
+
+
+@node.command("revoke")
+def node_revoke(
+    node: Annotated[str, typer.Argument(help="Its name, or the beginning of it.")],
+    data: Data,
+    why: Annotated[str, typer.Option(help="For the record.")],
+    as_json: AsJson = False,
+) -> None:
+    """Take nothing more from a machine, from now on."""
+    _answer(lambda: desk.ask(Folder(data), orders.NodeRevoke(node, why)), as_json, show.node_revoke)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where to; must not exist yet.")],
+    data: Data,
+    as_json: AsJson = False,
+) -> None:
+    """Copy the ledger while it runs; what is copied counts as safe."""
+    order = orders.Backup(str(file.absolute()))
+    _answer(lambda: desk.ask(Folder(data), order), as_json, show.backup)
+
+
+@journal.command("verify")
+def journal_verify(data: Data, as_json: AsJson = False) -> None:
+    """Check every number, hash and signature, and the file itself."""
+
+    def work() -> dict[str, Any]:
+        told = desk.ask(Folder(data), orders.JournalVerify())
+        if told["faults"]:
+            raise Faults(told)
+        return told
+
+    _answer(work, as_json, show.journal_verify)
+
+
+class Faults(Exception):
+    """The journal is damaged."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        super().__init__("\n".join(told["faults"]))
+        self.told = told
+
+
+def _answer(
+    work: Callable[[], dict[str, Any]],
+    as_json: bool,  # noqa: FBT001 - typer's own
+    in_words: Callable[[dict[str, Any]], str] | None,
+) -> None:
+    """Do it, print it, and end with the code that says how it went."""
+    try:
+        told = work()
+    except Faults as error:
+        if not as_json:
+            _end(FAILED, "damaged", str(error), as_json)
+        print(json.dumps(error.told))  # noqa: T201 - the answer
+        raise typer.Exit(FAILED) from error
+    except tuple(_CODES) as error:
+        code, what = next(_CODES[kind] for kind in _CODES if isinstance(error, kind))
+        _end(code, what, str(error), as_json)
+    if as_json and told:
+        print(json.dumps(told, ensure_ascii=False))  # noqa: T201 - the answer
+    elif in_words is not None:
+        print(in_words(told))  # noqa: T201 - the answer
+
+
+def _end(code: int, what: str, message: str, as_json: bool) -> NoReturn:  # noqa: FBT001 - typer's own
+    if as_json:
+        print(json.dumps({"error": what, "message": message}, ensure_ascii=False))  # noqa: T201 - the answer
+    else:
+        print(message, file=sys.stderr)  # noqa: T201 - the answer
+    raise typer.Exit(code)

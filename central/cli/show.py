@@ -1,0 +1,120 @@
+"""Results in words."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+
+def init(told: dict[str, Any]) -> str:
+    """Of `init`."""
+    return (
+        f"Head office made in {told['data']}.\n"
+        f"Authority {told['fingerprint'][:32]}\n"
+        "Next: karb-central store add, then karb-central run."
+    )
+
+
+def store_add(told: dict[str, Any]) -> str:
+    """Of `store add`."""
+    said = "is known" if told["changed"] else "was known so already"
+    return f"Store {told['store']} ({told['name']}) {said}."
+
+
+def enrol_code(told: dict[str, Any]) -> str:
+    """Of `enrol-code`."""
+    return (
+        f"{told['code']}\n"
+        f"Good once, for a machine of store {told['store']}, for {told['minutes']} minutes."
+    )
+
+
+def token_create(told: dict[str, Any]) -> str:
+    """Of `token create`."""
+    return f"{told['token']}\nShown once. Scope {told['scope']}, for {told['name']}."
+
+
+def catalogue_import(told: dict[str, Any]) -> str:
+    """Of `catalogue import`."""
+    if not told["revision"]:
+        return f"{told['rows']} rows, nothing new or changed."
+    return (
+        f"{told['rows']} rows: {told['articles']} articles and {told['prices']} prices "
+        f"new or changed, revision {told['revision']}."
+    )
+
+
+def status(told: dict[str, Any]) -> str:
+    """Of `status`."""
+    rows = [("store", "name", "link", "sales", "lines", "value", "quarantined")]
+    rows += [
+        (
+            row["id"],
+            row["name"],
+            _link(row),
+            str(row["sales"]),
+            str(row["lines"]),
+            f"{_money(row['total_minor'])} {row['currency']}",
+            str(row["quarantined"]),
+        )
+        for row in told["stores"]
+    ]
+    return table(rows) if told["stores"] else "No stores yet: karb-central store add."
+
+
+def node_list(told: dict[str, Any]) -> str:
+    """Of `node list`."""
+    rows = [("node", "store", "name", "enrolled", "heard", "")]
+    rows += [
+        (
+            row["node"],
+            row["store"],
+            row["name"],
+            moment(row["enrolled_ms"]),
+            "online" if row["online"] else moment(row["heard_ms"]),
+            f"revoked: {row['why']}" if row["revoked"] else "",
+        )
+        for row in told["nodes"]
+    ]
+    return table(rows) if told["nodes"] else "No machines yet: karb-central enrol-code."
+
+
+def node_revoke(told: dict[str, Any]) -> str:
+    """Of `node revoke`."""
+    said = "revoked" if told["changed"] else "was revoked already"
+    return f"Node {told['node']} of store {told['store']} {said}."
+
+
+def backup(told: dict[str, Any]) -> str:
+    """Of `backup`."""
+    counts = f"{told['facts']} facts of {told['streams']} streams"
+    return f"{told['file']}: {told['bytes']} bytes, {counts}."
+
+
+def journal_verify(told: dict[str, Any]) -> str:
+    """Of `journal verify`."""
+    return f"{told['facts']} facts of {told['streams']} streams: every hash and signature is right."
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Lay rows out in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def moment(ms: int | None) -> str:
+    """Return a time for people, in UTC."""
+    if ms is None:
+        return "never"
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def _link(row: dict[str, Any]) -> str:
+    return "online" if row["online"] else f"heard {moment(row['heard_ms'])}"
+
+
+def _money(minor: int) -> str:
+    sign, minor = ("-", -minor) if minor < 0 else ("", minor)
+    return f"{sign}{minor // 100}.{minor % 100:02}"

@@ -1,0 +1,9 @@
+"""The journal and its views: the only SQL of central.
+
+* `tables`, `migrations`, `database`: what is kept, and opening it.
+* `unit`, `writer`, `published`: one thread writes; others read, and see commits only.
+* `journal`, `ingest`, `author`, `lives`: streams of facts, taken in or written here.
+* `views`, `effects`, `sales`, `deliveries`, `reference`: what the facts come to.
+* `reading`: questions the API asks. `upkeep`: rebuild, verify, back up.
+* `ledger`: the face of it all, for asyncio.
+"""

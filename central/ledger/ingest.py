@@ -1,0 +1,226 @@
+"""Taking batches in: checked against the chain, appended, counted, each exactly once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy import select
+
+from central.ledger import bulk, journal, views
+from central.ledger.tables import FORKS, PERSON_KEYS
+from central.ledger.unit import Cursor, Unit
+from sync import chain
+from sync.chain import Batch, Head, StreamId
+from sync.errors import BadFact, BrokenChain, NotAllowed, RemoteProtocolError
+from sync.facts import Body
+from sync.facts.person import KEY_BYTES, PERSON_BYTES
+from sync.facts.sale import Sale
+from sync.identity import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A batch as it arrived, its bodies read already (another thread did)."""
+
+    batch: Batch
+    bodies: Sequence[Body | BadFact | None]
+    keys: Mapping[bytes, bytes]
+    peer: Identity
+
+    @classmethod
+    def of(cls, batch: Batch, keys: Mapping[bytes, bytes], peer: Identity) -> "Incoming":
+        """Read the bodies of a batch."""
+        return cls(batch, [views.read(fact) for fact in batch.facts], keys, peer)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """It is in the journal now."""
+
+    head: Head
+    fresh: int
+    """Facts that were not here before; 0 where the whole batch was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """It starts past what is here."""
+
+    head: Head
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Another branch of the stream is here; it is frozen."""
+
+    stream: StreamId
+    seq: int
+    ours: bytes
+    theirs: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Nonsense:
+    """It cannot be true; nothing of it was stored."""
+
+    error: RemoteProtocolError
+
+
+Outcome = Stored | Gap | Fork | Nonsense
+
+
+def ingest(unit: Unit, arrived: Sequence[Incoming]) -> list[Outcome]:
+    """Take batches in, in their order; one that is refused leaves the others alone."""
+    outcomes: list[Outcome] = []
+    rows: list[bulk.Row] = []
+    entries: list[views.Entry] = []
+    for incoming in arrived:
+        try:
+            outcome = _take(unit, incoming, rows, entries)
+        except RemoteProtocolError as error:
+            outcome = Nonsense(error)
+        outcomes.append(outcome)
+    journal.write(unit, rows)
+    views.apply(unit, entries)
+    for incoming, outcome in zip(arrived, outcomes, strict=True):
+        if incoming.keys and isinstance(outcome, Stored):
+            _keep_keys(unit, incoming)
+    return outcomes
+
+
+def _take(
+    unit: Unit, incoming: Incoming, rows: list[bulk.Row], entries: list[views.Entry]
+) -> Outcome:
+    batch = incoming.batch
+    stream = batch.stream
+    public_key = _author(unit, incoming)
+    cursor = unit.cursor(stream)
+    if cursor.frozen:
+        return _known_fork(unit, stream)
+    if batch.first > cursor.head.seq + 1:
+        return Gap(cursor.head)
+    skip = 0
+    if batch.first <= cursor.head.seq:
+        journal.write(unit, rows)  # what is compared with must be readable
+        rows.clear()
+        overlap = _overlap(unit, batch, public_key)
+        if isinstance(overlap, Fork):
+            return overlap
+        hashes, skip = overlap
+        if skip == len(batch.facts):
+            return Stored(cursor.head, 0)
+    else:
+        hashes = chain.verify(batch, cursor.head, public_key)
+    tail = batch.facts[skip:]
+    rows += journal.append(unit, stream, tail, hashes[skip:], batch.signature)
+    scope, node, incarnation = stream.scope, stream.node, stream.incarnation
+    entries += [
+        views.Entry((scope, node, incarnation, fact.seq), fact, body)
+        for fact, body in zip(tail, incoming.bodies[skip:], strict=True)
+    ]
+    return Stored(unit.cursor(stream).head, len(tail))
+
+
+def _author(unit: Unit, incoming: Incoming) -> Ed25519PublicKey:
+    """Return the key of the stream's node, which must be one of ours and may write there."""
+    stream, peer = incoming.batch.stream, incoming.peer
+    own = unit.state.own
+    if stream.node == own.node:
+        return own.key.public_key()
+    member = unit.state.members.get(stream.node)
+    if member is None and stream.node == peer.node:
+        # Certified by us before our database was restored: its certificate stands for it.
+        store, key = peer.store, Ed25519PublicKey.from_public_bytes(peer.public_key)
+    elif member is None or member.revoked:
+        raise NotAllowed(
+            f"Stream {stream}: its node is "
+            f"{'revoked' if member else 'not known here'}; nothing of it is taken."
+        )
+    else:
+        store, key = member.store, member.public_key
+    if stream.scope != store:
+        raise NotAllowed(f"Stream {stream}: its node may write facts of {store!r} only.")
+    return key
+
+
+def _overlap(
+    unit: Unit, batch: Batch, public_key: Ed25519PublicKey
+) -> tuple[list[bytes], int] | Fork:
+    """Compare a batch that starts at or before our head with what is here.
+
+    Returns:
+        The hash of each of its facts, and how many of them are here already.
+
+    Raises:
+        RemoteProtocolError: It is another branch and not even signed.
+    """
+    stream, head = batch.stream, unit.cursor(batch.stream).head
+    last = min(batch.last, head.seq)
+    start = max(batch.first - 1, 1)
+    stored = dict(enumerate(journal.hashes(unit.connection, stream, start, last), start))
+    before = chain.genesis(stream) if batch.first == 1 else stored[batch.first - 1]
+    for number, fact in enumerate(batch.facts, start=batch.first):
+        chain.check_shape(fact)
+        if fact.seq != number:
+            raise BrokenChain(f"Stream {stream}: expected number {number}, got {fact.seq}.")
+    hashes = chain.extend(before, batch.facts)
+    for seq, theirs in enumerate(hashes[: last - batch.first + 1], start=batch.first):
+        if theirs != stored[seq]:
+            chain.verify_head(public_key, Head(stream, batch.last, hashes[-1]), batch.signature)
+            return _freeze(unit, batch, seq, (stored[seq], theirs), hashes[-1])
+    if batch.last > head.seq:
+        chain.verify_head(public_key, Head(stream, batch.last, hashes[-1]), batch.signature)
+    return hashes, last - batch.first + 1
+
+
+def _freeze(
+    unit: Unit, batch: Batch, seq: int, branches: tuple[bytes, bytes], their_head: bytes
+) -> Fork:
+    """Keep both signed heads and take nothing more of the stream."""
+    stream = batch.stream
+    ours, theirs = branches
+    row = (
+        stream.scope,
+        stream.node,
+        stream.incarnation,
+        seq,
+        theirs,
+        ours,
+        *journal.signed_head(unit.connection, stream, seq),
+        batch.last,
+        their_head,
+        batch.signature,
+        unit.now_ms,
+    )
+    bulk.insert(unit.connection, FORKS, [row], "ON CONFLICT DO NOTHING")
+    cursor = unit.cursor(stream)
+    unit.cursors[stream] = Cursor(cursor.head, cursor.hlc, cursor.safe, frozen=True)
+    return Fork(stream, seq, ours, theirs)
+
+
+def _known_fork(unit: Unit, stream: StreamId) -> Fork:
+    row = unit.connection.execute(
+        select(FORKS.c.seq, FORKS.c.ours, FORKS.c.theirs)
+        .where(
+            FORKS.c.store == stream.scope,
+            FORKS.c.node == stream.node,
+            FORKS.c.incarnation == stream.incarnation,
+        )
+        .order_by(FORKS.c.seq)
+        .limit(1)
+    ).one()
+    return Fork(stream, row.seq, row.ours, row.theirs)
+
+
+def _keep_keys(unit: Unit, incoming: Incoming) -> None:
+    """Keep persons' keys; a key that is here, or was destroyed, is never replaced."""
+    stream = incoming.batch.stream
+    rows = []
+    for fact, body in zip(incoming.batch.facts, incoming.bodies, strict=True):
+        if not isinstance(body, Sale) or body.buyer is None:
+            continue
+        person = body.buyer.person
+        key = incoming.keys.get(person, b"")
+        if len(key) == KEY_BYTES and len(person) == PERSON_BYTES:
+            rows.append((stream.scope, person, key, stream.node, stream.incarnation, fact.seq))
+    bulk.insert(unit.connection, PERSON_KEYS, rows, "ON CONFLICT DO NOTHING")

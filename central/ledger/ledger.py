@@ -1,0 +1,134 @@
+"""The ledger as the rest of central sees it: await a write, a read, a batch taken in."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Connection
+
+from central.ledger import author, journal, lives, views
+from central.ledger.database import READERS, Database
+from central.ledger.errors import LedgerUnavailable
+from central.ledger.ingest import Incoming, Outcome
+from central.ledger.published import Published, load_members
+from central.ledger.unit import Own, State, Unit
+from central.ledger.writer import Writer, wall_ms
+from sync.chain import ALL, EVENT_BYTES
+from sync.facts.node import NodeEnrolled
+from sync.identity import node_id, raw_public
+
+T = TypeVar("T")
+
+
+class Ledger:
+    """An open ledger. Close it in the end."""
+
+    def __init__(self, database: Database, connection: Connection, state: State) -> None:
+        """Take an open connection; use `Ledger.open`."""
+        self._database = database
+        self._connection = connection
+        self.own = state.own
+        self.published = Published(state.cursors, state.members)
+        self._writer = Writer(connection, state, self.published)
+        self._pool = ThreadPoolExecutor(READERS, "ledger-reader")
+
+    @classmethod
+    def create(cls, path: Path, key: Ed25519PrivateKey, certificate: bytes) -> None:
+        """Make a new ledger: its tables, central's first life, its own certificate (DER).
+
+        Raises:
+            LedgerUnavailable: The file cannot be made.
+        """
+        database = Database(path)
+        connection = database.open()
+        try:
+            with connection.begin():
+                lives.begin(connection)
+        finally:
+            connection.close()
+            database.close()
+        ledger = cls.open(path, key)
+        enrolled = NodeEnrolled(ledger.own.node, ALL, certificate, "central")
+        try:
+            ledger._writer.submit(  # noqa: SLF001 - its own
+                lambda unit: author.write(unit, ALL, [(secrets.token_bytes(EVENT_BYTES), enrolled)])
+            ).result()
+        finally:
+            ledger.close()
+
+    @classmethod
+    def open(cls, path: Path, key: Ed25519PrivateKey) -> "Ledger":
+        """Open, bring the tables up to date, and apply what is readable since an upgrade.
+
+        Raises:
+            LedgerUnavailable: There is no ledger, or it cannot be read.
+        """
+        if not path.exists():
+            raise LedgerUnavailable(f"Ledger {path}: not there; run karb-central init first.")
+        database = Database(path)
+        try:
+            connection = database.open()
+            with connection.begin():
+                cursors = journal.load_cursors(connection)
+                incarnation = lives.current(connection, node_id(raw_public(key.public_key())))
+                own = Own(node_id(raw_public(key.public_key())), key, incarnation)
+                state = State(own, cursors, load_members(connection))
+            state.last_hlc = max(
+                (cursor.hlc for s, cursor in cursors.items() if s.node == own.node), default=0
+            )
+            ledger = cls(database, connection, state)
+        except BaseException:
+            database.close()
+            raise
+        for work in (lives.announce, views.reapply):
+            ledger._writer.submit(work).result()
+        return ledger
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._database.path
+
+    @property
+    def waiting(self) -> int:
+        """Jobs the writing thread has not begun."""
+        return self._writer.depth
+
+    async def write(self, work: Callable[[Unit], T]) -> T:
+        """Do something in a transaction of its own; return after the commit.
+
+        Raises:
+            LedgerUnavailable: Nothing was stored.
+            Exception: Whatever `work` raised; nothing of it was stored.
+        """
+        return await asyncio.wrap_future(self._writer.submit(work))
+
+    async def take(self, batches: list[Incoming]) -> list[Outcome]:
+        """Take batches in; return after the commit what became of each.
+
+        Raises:
+            LedgerUnavailable: Nothing was stored.
+        """
+        return await asyncio.wrap_future(self._writer.take(batches))
+
+    async def read(self, question: Callable[[Connection], T]) -> T:
+        """Ask something of one moment of the ledger."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._ask, question)
+
+    def _ask(self, question: Callable[[Connection], T]) -> T:
+        with self._database.reading() as connection:
+            return question(connection)
+
+    def close(self) -> None:
+        """Finish what waits, then close; the writing connection is the last."""
+        self._writer.close()
+        self._pool.shutdown()
+        self._connection.close()
+        self._database.close()
+
+
+__all__ = ["Ledger", "wall_ms"]

@@ -1,0 +1,1 @@
+"""Numbered changes of the tables, run at start by Alembic; never edited once released."""

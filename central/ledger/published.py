@@ -1,0 +1,92 @@
+"""What every thread may see of the ledger: heads and members as of the last commit.
+
+The writing thread replaces whole dictionaries; readers take one and look at it in
+peace. Listeners are woken in their own event loop, and lose nothing if one is missed:
+they compare heads with what they have sent.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy import Connection, select
+
+from central.ledger.tables import NODES, REVOKED
+from central.ledger.unit import Cursor, Member
+from sync.chain import Head, StreamId
+
+
+def load_members(connection: Connection) -> dict[bytes, Member]:
+    """Return every node head office has certified."""
+    revoked = {
+        (row.store, row.subject)
+        for row in connection.execute(select(REVOKED.c.store, REVOKED.c.subject))
+    }
+    found = {}
+    for row in connection.execute(select(NODES)):
+        key = x509.load_der_x509_certificate(row.certificate).public_key()
+        if isinstance(key, Ed25519PublicKey):
+            found[row.subject] = Member(
+                row.subject,
+                row.store,
+                key,
+                row.certificate,
+                row.name,
+                (row.store, row.subject) in revoked,
+            )
+    return found
+
+
+class Published:
+    """Heads by scope, members, and who wants to hear of news."""
+
+    def __init__(self, cursors: Mapping[StreamId, Cursor], members: Mapping[bytes, Member]) -> None:
+        """Start from what was read at opening."""
+        self._scopes: dict[str, dict[StreamId, Cursor]] = {}
+        self._listeners: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self.members: Mapping[bytes, Member] = members
+        self.update(cursors, None)
+
+    def cursors(self, *scopes: str) -> dict[StreamId, Cursor]:
+        """Return where the streams of some scopes stand."""
+        found: dict[StreamId, Cursor] = {}
+        for scope in scopes:
+            found.update(self._scopes.get(scope, {}))
+        return found
+
+    def heads(self, *scopes: str) -> list[Head]:
+        """Return the heads of the streams of some scopes."""
+        return [cursor.head for cursor in self.cursors(*scopes).values()]
+
+    def all_scopes(self) -> Mapping[str, Mapping[StreamId, Cursor]]:
+        """Return every scope's streams."""
+        return MappingProxyType(self._scopes)
+
+    def update(
+        self, moved: Mapping[StreamId, Cursor], members: Mapping[bytes, Member] | None
+    ) -> None:
+        """Show what a commit has changed, and wake who listens."""
+        by_scope: dict[str, dict[StreamId, Cursor]] = {}
+        for stream, cursor in moved.items():
+            by_scope.setdefault(stream.scope, {})[stream] = cursor
+        scopes = dict(self._scopes)
+        for scope, cursors in by_scope.items():
+            scopes[scope] = {**scopes.get(scope, {}), **cursors}
+        self._scopes = scopes
+        if members is not None:
+            self.members = members
+        for loop, listener in tuple(self._listeners):
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(listener.set)
+
+    def listen(self) -> asyncio.Event:
+        """Return an event that is set at every commit; `forget` it in the end."""
+        listener = asyncio.Event()
+        self._listeners.add((asyncio.get_running_loop(), listener))
+        return listener
+
+    def forget(self, listener: asyncio.Event) -> None:
+        """Stop waking a listener."""
+        self._listeners.discard((asyncio.get_running_loop(), listener))

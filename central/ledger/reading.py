@@ -1,0 +1,278 @@
+"""Questions the API asks, each of one moment of the ledger."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import Connection, Table, func, select
+
+from central.ledger.tables import (
+    NODES,
+    QUARANTINE,
+    REVOKED,
+    STOCK,
+    STORES,
+    TOKENS,
+    TOTALS,
+    UNREADABLE,
+)
+from central.ledger.unit import Cursor
+from sync.chain import StreamId, life
+from sync.clock import hlc_ms
+from sync.facts.node import StoreDescribed
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the running process knows besides the database."""
+
+    contacts: Mapping[tuple[str, bytes], tuple[int, int, int]]
+    """Store and node to when it was last heard (ms), bytes in, bytes out."""
+
+    live: set[bytes]
+    """Nodes with an open WebSocket."""
+
+    scopes: Mapping[str, Mapping[StreamId, Cursor]]
+    own: bytes
+
+
+class StreamStatus(msgspec.Struct, frozen=True):
+    """How far one stream of a store's nodes is held."""
+
+    node: str
+    incarnation: str
+    stored: int
+    safe: int
+    frozen: bool
+
+
+class Store(msgspec.Struct, frozen=True):
+    """One store, as far as head office has heard of it."""
+
+    id: str
+    name: str
+    zone: str
+    currency: str
+    taxpayer: str
+    fiscal: bool
+    online: bool
+    """A node of the store has its live connection open."""
+
+    heard_ms: int | None
+    """Unix milliseconds when a node of it last said anything; null: never. What the
+    store has sold since and could not send, nobody here can know."""
+
+    sales: int
+    lines: int
+    quantity_milli: int
+    total_minor: int
+    quarantined: int
+    unreadable: int
+    bytes_in: int
+    bytes_out: int
+    streams: list[StreamStatus]
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """Over all stores. Counts closed sales."""
+
+    sales: int
+    lines: int
+    quantity_milli: int
+    total_minor: int
+    bytes_in: int
+    bytes_out: int
+
+
+class Status(msgspec.Struct, frozen=True):
+    """How things stand."""
+
+    version: str
+    now_ms: int
+    stores: list[Store]
+    totals: Totals
+
+
+class Node(msgspec.Struct, frozen=True):
+    """One certified machine."""
+
+    node: str
+    store: str
+    name: str
+    enrolled_ms: int
+    online: bool
+    heard_ms: int | None
+    revoked: bool
+    why: str
+
+
+class StockRow(msgspec.Struct, frozen=True):
+    """What is on a store's shelf, as far as its facts here tell."""
+
+    store: str
+    sku: str
+    quantity_milli: int
+    as_of_ms: int
+    """Time of the newest fact here that tells of the article."""
+
+    heard_ms: int | None
+    """When the store last said anything; the quantity is no newer than that."""
+
+    age_ms: int | None
+    """How long ago that was; null: never heard."""
+
+
+class Quarantined(msgspec.Struct, frozen=True):
+    """A fact that cannot be what it says: kept, never counted."""
+
+    store: str
+    node: str
+    incarnation: str
+    number: int
+    kind: str
+    version: int
+    reason: str
+
+
+def store(connection: Connection, scope: str) -> StoreDescribed | None:
+    """Return what was last said of a store."""
+    row = connection.execute(select(STORES).where(STORES.c.store == scope)).first()
+    if row is None:
+        return None
+    return StoreDescribed(
+        scope,
+        row.name,
+        row.zone,
+        row.currency,
+        row.taxpayer,
+        bool(row.fiscal),
+        row.day_starts_minute,
+    )
+
+
+def stores(connection: Connection, seen: Seen) -> list[Store]:
+    """Return every store."""
+    totals = {row.store: row for row in connection.execute(select(TOTALS))}
+    quarantined, unreadable = _counts(connection, QUARANTINE), _counts(connection, UNREADABLE)
+    found = []
+    for row in connection.execute(select(STORES).order_by(STORES.c.store)):
+        heard = [c for (at, _), c in seen.contacts.items() if at == row.store]
+        total = totals.get(row.store)
+        streams = seen.scopes.get(row.store, {})
+        found.append(
+            Store(
+                id=row.store,
+                name=row.name,
+                zone=row.zone,
+                currency=row.currency,
+                taxpayer=row.taxpayer,
+                fiscal=bool(row.fiscal),
+                online=any(stream.node in seen.live for stream in streams)
+                or any(node in seen.live for at, node in seen.contacts if at == row.store),
+                heard_ms=max((ms for ms, _, _ in heard), default=0) or None,
+                sales=total.sales if total else 0,
+                lines=total.lines if total else 0,
+                quantity_milli=total.quantity_milli if total else 0,
+                total_minor=total.total_minor if total else 0,
+                quarantined=quarantined.get(row.store, 0),
+                unreadable=unreadable.get(row.store, 0),
+                bytes_in=sum(more for _, more, _ in heard),
+                bytes_out=sum(more for _, _, more in heard),
+                streams=[
+                    StreamStatus(
+                        stream.node.hex(),
+                        life(stream.incarnation),
+                        cursor.head.seq,
+                        cursor.safe,
+                        cursor.frozen,
+                    )
+                    for stream, cursor in sorted(streams.items())
+                    if stream.node != seen.own
+                ],
+            )
+        )
+    return found
+
+
+def _counts(connection: Connection, table: Table) -> dict[str, int]:
+    rows = connection.execute(select(table.c.store, func.count()).group_by(table.c.store))
+    return {store: count for store, count in rows}  # noqa: C416 - its types are known so
+
+
+def status(connection: Connection, seen: Seen, now_ms: int, version: str) -> Status:
+    """Return how things stand."""
+    found = stores(connection, seen)
+    names = ("sales", "lines", "quantity_milli", "total_minor", "bytes_in", "bytes_out")
+    totals = {name: sum(getattr(row, name) for row in found) for name in names}
+    return Status(version, now_ms, found, Totals(**totals))
+
+
+def nodes(connection: Connection, seen: Seen) -> list[Node]:
+    """Return every machine of a store."""
+    revoked = {(row.store, row.subject): row.why for row in connection.execute(select(REVOKED))}
+    found = []
+    for row in connection.execute(select(NODES).order_by(NODES.c.store, NODES.c.subject)):
+        if row.subject == seen.own:
+            continue
+        key = (row.store, row.subject)
+        heard = seen.contacts.get(key)
+        found.append(
+            Node(
+                row.subject.hex(),
+                row.store,
+                row.name,
+                hlc_ms(row.hlc),
+                row.subject in seen.live,
+                heard[0] or None if heard else None,
+                key in revoked,
+                revoked.get(key, ""),
+            )
+        )
+    return found
+
+
+def stock(
+    connection: Connection, seen: Seen, now_ms: int, store: str | None, sku: str | None
+) -> list[StockRow]:
+    """Return quantities, each with its age."""
+    question = select(STOCK).order_by(STOCK.c.store, STOCK.c.sku)
+    if store is not None:
+        question = question.where(STOCK.c.store == store)
+    if sku is not None:
+        question = question.where(STOCK.c.sku == sku)
+    heard: dict[str, int] = {}
+    for (at, _), (ms, _, _) in seen.contacts.items():
+        heard[at] = max(heard.get(at, 0), ms)
+    return [
+        StockRow(
+            row.store,
+            row.sku,
+            row.quantity_milli,
+            row.as_of_ms,
+            heard.get(row.store) or None,
+            now_ms - heard[row.store] if heard.get(row.store) else None,
+        )
+        for row in connection.execute(question)
+    ]
+
+
+def quarantine(connection: Connection) -> list[Quarantined]:
+    """Return what waits for a person."""
+    columns = (QUARANTINE.c.store, QUARANTINE.c.node, QUARANTINE.c.incarnation, QUARANTINE.c.seq)
+    return [
+        Quarantined(
+            row.store,
+            row.node.hex(),
+            life(row.incarnation),
+            row.seq,
+            row.kind,
+            row.version,
+            row.reason,
+        )
+        for row in connection.execute(select(QUARANTINE).order_by(*columns).limit(1000))
+    ]
+
+
+def token_scope(connection: Connection, digest: bytes) -> str | None:
+    """Return the scope of a stored token."""
+    return connection.execute(select(TOKENS.c.scope).where(TOKENS.c.digest == digest)).scalar()

@@ -1,0 +1,112 @@
+"""Views of what head office says: articles, prices, stores, nodes. Latest wins per key.
+
+A row notes the fact that made it; of two facts for one key the later place, or the
+later hybrid time, holds, so the order of arrival does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Table
+
+from central.ledger import bulk
+from central.ledger.tables import ARTICLES, NODES, PRICES, REVOKED, STORES
+from central.ledger.unit import Unit
+from sync.facts.catalogue import Articles, Prices
+from sync.facts.node import NodeEnrolled, NodeRevoked, StoreDescribed
+
+if TYPE_CHECKING:
+    from central.ledger.views import Entry
+
+
+def objection(unit: Unit, entry: Entry) -> str:
+    """Why a fact of head office's kinds does not count; empty if it does."""
+    if entry.place[1] != unit.state.own.node:
+        return f"{entry.fact.kind}: written by a node; only head office may say this"
+    body = entry.body
+    told = body.store if isinstance(body, StoreDescribed | NodeEnrolled) else entry.place[0]
+    if told != entry.place[0]:
+        return f"{entry.fact.kind}: tells of {told!r} among facts of {entry.place[0]!r}"
+    return ""
+
+
+def apply(unit: Unit, entries: Sequence[Entry]) -> None:
+    """Apply facts of head office's kinds."""
+    rows: dict[Table, list[bulk.Row]] = {}
+    for entry in entries:
+        body = entry.body
+        store, *author = entry.place
+        hlc = entry.fact.hlc
+        if isinstance(body, Articles):
+            rows.setdefault(ARTICLES, []).extend(
+                (
+                    store,
+                    row.sku,
+                    body.revision,
+                    row.name,
+                    row.fiscal_name,
+                    row.unit,
+                    row.vat,
+                    " ".join(row.codes),
+                    row.deposit_minor,
+                    row.age_min,
+                    row.group,
+                    *author,
+                )
+                for row in body.articles.rows()
+            )
+        elif isinstance(body, Prices):
+            rows.setdefault(PRICES, []).extend(
+                (store, row.sku, body.revision, row.from_ms, row.unit_minor, *author)
+                for row in body.prices.rows()
+            )
+        elif isinstance(body, StoreDescribed):
+            rows.setdefault(STORES, []).append(
+                (
+                    store,
+                    body.name,
+                    body.zone,
+                    body.currency,
+                    body.taxpayer,
+                    int(body.fiscal),
+                    body.day_starts_minute,
+                    hlc,
+                    *author,
+                )
+            )
+        elif isinstance(body, NodeEnrolled):
+            unit.members_changed = True
+            rows.setdefault(NODES, []).append(
+                (store, body.node, body.name, body.certificate, hlc, *author)
+            )
+        elif isinstance(body, NodeRevoked):
+            unit.members_changed = True
+            rows.setdefault(REVOKED, []).append((store, body.node, body.why, hlc, *author))
+    for table, made in rows.items():
+        for row in made:  # one by one: a statement may not touch a key twice
+            bulk.insert(unit.connection, table, [row], _CONFLICTS[table])
+
+
+def _latest(table: Table, keys: str, order: str) -> str:
+    taken = keys.split(", ")
+    values = ", ".join(
+        f"{column.name} = excluded.{column.name}"
+        for column in table.columns
+        if column.name not in taken
+    )
+    ours = ", ".join(f"{table.name}.{name}" for name in order.split(", "))
+    theirs = ", ".join(f"excluded.{name}" for name in order.split(", "))
+    return f"ON CONFLICT ({keys}) DO UPDATE SET {values} WHERE ({theirs}) > ({ours})"
+
+
+_PLACE = "node, incarnation, seq"
+_CONFLICTS: dict[Table, str] = {
+    ARTICLES: _latest(ARTICLES, "store, sku, revision", _PLACE),
+    PRICES: _latest(PRICES, "store, sku, revision, from_ms", _PLACE),
+    STORES: _latest(STORES, "store", f"hlc, {_PLACE}"),
+    NODES: _latest(NODES, "store, subject", f"hlc, {_PLACE}"),
+    # The first word on a revocation holds.
+    REVOKED: _latest(REVOKED, "store, subject", f"hlc, {_PLACE}").replace(") > (", ") < ("),
+}

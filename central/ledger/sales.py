@@ -1,0 +1,283 @@
+"""The view of sales: one row an event, its stage the highest anybody vouched for.
+
+Most sales arrive whole, as one fact, and nothing else is known of their event: these
+go straight into rows. The others are worked out again from everything known of the
+event, so that the order of arrival cannot matter.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, update
+
+from central.ledger import bulk, journal
+from central.ledger.effects import Effects, StoreEffects
+from central.ledger.tables import DUPLICATES, SALE_LINES, SALE_MARKS, SALES
+from central.ledger.unit import Unit
+from sync import facts
+from sync.chain import StreamId
+from sync.clock import hlc_ms
+from sync.facts.sale import PaymentSettled, Sale, Stage
+from sync.merge import stock
+from sync.merge.sales import SaleBody, stage_of, winner
+
+if TYPE_CHECKING:
+    from central.ledger.views import Entry
+
+EventKey = tuple[str, bytes]
+"""Store and event."""
+
+_SETTLED = 0
+"""Stage of a mark that settles a payment: what it makes of the sale, the sale says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A sale that has its row already."""
+
+    sale: int
+    place: journal.Place
+    stage: Stage
+    lines: int
+    quantity_milli: int
+    total_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A stage or a settled payment that somebody vouched for."""
+
+    stage: int
+    payment: int
+    approved: bool
+
+
+def apply(unit: Unit, effects: Effects, entries: Sequence[Entry]) -> None:
+    """Apply facts that tell of sales."""
+    if not entries:
+        return
+    events: dict[EventKey, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        events[entry.place[0], entry.fact.event].append(entry)
+    by_store: dict[str, list[bytes]] = defaultdict(list)
+    for store, event in events:
+        by_store[store].append(event)
+    known = _known(unit, by_store)
+    marks = _marks(unit, by_store)
+    for key, told in events.items():
+        body = told[0].body
+        if (
+            len(told) == 1
+            and isinstance(body, Sale)
+            and body.stage is Stage.CLOSED
+            and key not in known
+            and key not in marks
+        ):
+            effects.stores[key[0]].mention(body.lines.sku, hlc_ms(told[0].fact.hlc))
+            _insert(unit, effects, told[0].place, key[1], body, Stage.CLOSED)
+        else:
+            _work_out(unit, effects, key, told, known.get(key), marks.get(key, []))
+
+
+def _work_out(
+    unit: Unit,
+    effects: Effects,
+    key: EventKey,
+    told: Sequence[Entry],
+    known: Known | None,
+    marks: list[Mark],
+) -> None:
+    """Work an event out again from everything known of it."""
+    store = effects.stores[key[0]]
+    bodies: dict[journal.Place, Sale] = {}
+    for entry in told:
+        if isinstance(entry.body, Sale):
+            bodies[entry.place] = entry.body
+            store.mention(entry.body.lines.sku, hlc_ms(entry.fact.hlc))
+        else:
+            mark = _mark(entry.body)  # type: ignore[arg-type]  # what is no sale is a mark
+            marks = [*marks, mark]
+            effects.rows[SALE_MARKS].append(
+                (key[0], key[1], *entry.place[1:], mark.stage, mark.payment, int(mark.approved))
+            )
+    places = {*bodies, *([known.place] if known else [])}
+    if not places:
+        return  # pending: marks wait for their sale
+    won = min(places, key=lambda place: winner([_at(place)]))
+    effects.rows[DUPLICATES].extend((*place, key[1], "sale") for place in sorted(places - {won}))
+    sale = bodies.get(won) or _load(unit, won)
+    settled: dict[int, bool] = {}
+    for mark in marks:
+        if mark.stage == _SETTLED:
+            settled[mark.payment] = settled.get(mark.payment, False) or mark.approved
+    stage = max(
+        stage_of(sale, settled, sale), *(Stage(m.stage) for m in marks if m.stage), Stage(1)
+    )
+    if known and known.place == won:
+        if known.stage is not stage:
+            _move(unit, store, known, sale, stage)
+        return
+    if known:
+        _retract(unit, effects, known)
+    _insert(unit, effects, won, key[1], sale, stage)
+
+
+def _insert(
+    unit: Unit, effects: Effects, place: journal.Place, event: bytes, sale: Sale, stage: Stage
+) -> None:
+    """Make the rows of a sale. This runs once a sale: it handles columns, never a line."""
+    columns = sale.lines
+    n = columns.n
+    store, *author = place
+    skus, quantities = _full(columns.sku, n), _full(columns.quantity_milli, n)
+    quantity = sum(quantities)
+    total = sum([payment.amount_minor for payment in sale.payments])  # the lines' or quarantined
+    number = unit.next_change(store)
+    effects.rows[SALES].append(
+        (
+            store,
+            number,
+            *author,
+            event,
+            number,
+            int(stage),
+            sale.till,
+            sale.series_in(StreamId(place[1], place[2], store)),
+            sale.number,
+            sale.at_ms,
+            sale.trust,
+            sale.business_day,
+            sale.cashier,
+            sale.channel,
+            n,
+            quantity,
+            total,
+        )
+    )
+    units = _full(columns.unit_minor, n)
+    worth = [
+        (milli * unit_minor + 500) // 1000
+        for milli, unit_minor in zip(quantities, units, strict=True)
+    ]
+    let_go = [0] * n
+    if any(columns.discounts):
+        let_go = [sum(d.amount_minor for d in some) for some in _full(columns.discounts, n)]
+        worth = [whole - less for whole, less in zip(worth, let_go, strict=True)]
+    effects.lines.add(
+        [store] * n,
+        [number] * n,
+        range(n),
+        skus,
+        quantities,
+        units,
+        let_go,
+        worth,
+        _full(columns.vat, n),
+        _full(columns.price_version, n),
+        _full(columns.name, n),
+    )
+    if stage is Stage.CLOSED:
+        sums = effects.stores[store]
+        stocks = sums.stock
+        for sku, milli in zip(skus, quantities, strict=True):
+            stocks[sku] -= milli
+        sums.count(1, lines=n, quantity_milli=quantity, total_minor=total)
+
+
+def _move(unit: Unit, store: StoreEffects, known: Known, sale: Sale, stage: Stage) -> None:
+    """Give a sale that stays in its place another stage."""
+    unit.connection.execute(
+        update(SALES)
+        .where(SALES.c.store == known.place[0], SALES.c.sale == known.sale)
+        .values(stage=int(stage), change=unit.next_change(known.place[0]))
+    )
+    sign = (stage is Stage.CLOSED) - (known.stage is Stage.CLOSED)
+    if sign:
+        deltas = stock.sold(sale.lines.sums())
+        store.move(deltas if sign > 0 else stock.inverse(deltas))
+        store.count(
+            sign,
+            lines=known.lines,
+            quantity_milli=known.quantity_milli,
+            total_minor=known.total_minor,
+        )
+
+
+def _retract(unit: Unit, effects: Effects, known: Known) -> None:
+    """Take back a sale whose event another fact records with more right."""
+    if known.stage is Stage.CLOSED:
+        store = effects.stores[known.place[0]]
+        store.move(stock.inverse(stock.sold(_load(unit, known.place).lines.sums())))
+        store.count(
+            -1,
+            lines=known.lines,
+            quantity_milli=known.quantity_milli,
+            total_minor=known.total_minor,
+        )
+    for table in (SALES, SALE_LINES):
+        unit.connection.execute(
+            delete(table).where(table.c.store == known.place[0], table.c.sale == known.sale)
+        )
+
+
+def _mark(body: SaleBody) -> Mark:
+    if isinstance(body, PaymentSettled):
+        return Mark(_SETTLED, body.payment, body.approved)
+    return Mark(int(stage_of(body, {}, None)), 0, approved=False)
+
+
+_KNOWN = (
+    "event",
+    "sale",
+    "node",
+    "incarnation",
+    "seq",
+    "stage",
+    "lines",
+    "quantity_milli",
+    "total_minor",
+)
+
+
+def _known(unit: Unit, events: Mapping[str, Sequence[bytes]]) -> dict[EventKey, Known]:
+    found = {}
+    for store, listed in events.items():
+        for event, sale, node, incarnation, seq, stage, *sums in bulk.rows_of(
+            unit.connection, SALES, _KNOWN, "event", store, listed
+        ):
+            place = (store, node, incarnation, seq)
+            found[store, event] = Known(sale, place, Stage(stage), *sums)
+    return found
+
+
+def _marks(unit: Unit, events: Mapping[str, Sequence[bytes]]) -> dict[EventKey, list[Mark]]:
+    found: dict[EventKey, list[Mark]] = defaultdict(list)
+    for store, listed in events.items():
+        for event, stage, payment, approved in bulk.rows_of(
+            unit.connection,
+            SALE_MARKS,
+            ("event", "stage", "payment", "approved"),
+            "event",
+            store,
+            listed,
+        ):
+            found[store, event].append(Mark(stage, payment, bool(approved)))
+    return dict(found)
+
+
+def _load(unit: Unit, place: journal.Place) -> Sale:
+    body = facts.decode(journal.read_facts(unit.connection, [place])[place])
+    assert isinstance(body, Sale)  # noqa: S101 - for the type checker: its row was made from such a fact
+    return body
+
+
+def _at(place: journal.Place) -> tuple[StreamId, int]:
+    return StreamId(place[1], place[2], place[0]), place[3]
+
+
+def _full(column: list[Any], n: int) -> list[Any]:
+    return column if len(column) == n else column * n

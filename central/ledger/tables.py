@@ -1,0 +1,267 @@
+"""The tables. `store` leads every key; nothing counts across stores.
+
+Views are what `rebuild` can make again from `streams`, `facts` and the authors'
+certificates; the rest is truth of its own. A `place` is (store, node, incarnation,
+seq): where a fact stands.
+"""
+
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, MetaData, Table, Text
+
+METADATA = MetaData()
+
+
+def _text(name: str, **more: object) -> "Column[str]":
+    return Column(name, Text, nullable=False, **more)  # type: ignore[arg-type]
+
+
+def _int(name: str, **more: object) -> "Column[int]":
+    return Column(name, BigInteger, nullable=False, **more)  # type: ignore[arg-type]
+
+
+def _blob(name: str, **more: object) -> "Column[bytes]":
+    return Column(name, LargeBinary, nullable=False, **more)  # type: ignore[arg-type]
+
+
+def _stream() -> tuple[Column[str], Column[bytes], Column[int]]:
+    return (
+        _text("store", primary_key=True),
+        _blob("node", primary_key=True),
+        _int("incarnation", primary_key=True, autoincrement=False),
+    )
+
+
+def _place() -> tuple[Column[str], Column[bytes], Column[int], Column[int]]:
+    return (*_stream(), _int("seq", primary_key=True, autoincrement=False))
+
+
+def _author() -> tuple[Column[bytes], Column[int], Column[int]]:
+    """Name which fact made a row, where the place is not its key."""
+    return (_blob("node"), _int("incarnation"), _int("seq"))
+
+
+def _table(name: str, *columns: "Column[str] | Column[bytes] | Column[int] | Index") -> Table:
+    return Table(name, METADATA, *columns, sqlite_with_rowid=False)
+
+
+# --- the journal -----------------------------------------------------------------
+
+STREAMS = _table(
+    "streams",
+    *_stream(),
+    _int("seq"),
+    _blob("hash"),
+    _int("hlc"),
+    _int("safe"),  # backed up this far
+    _int("frozen"),  # 1: forked, nothing more is taken
+)
+FACTS = _table(
+    "facts",
+    *_place(),
+    _int("hlc"),
+    _text("kind"),
+    _int("version"),
+    _blob("event"),
+    _blob("body"),
+    _blob("hash"),
+    Column("signature", LargeBinary),  # at heads only
+)
+FORKS = _table(
+    "forks",
+    *_place(),
+    _blob("theirs", primary_key=True),
+    _blob("ours"),
+    _int("our_head"),
+    _blob("our_head_hash"),
+    _blob("our_signature"),
+    _int("their_head"),
+    _blob("their_head_hash"),
+    _blob("their_signature"),
+    _int("seen_ms"),
+)
+
+# --- views -----------------------------------------------------------------------
+
+QUARANTINE = _table("quarantine", *_place(), _text("kind"), _int("version"), _text("reason"))
+UNREADABLE = _table("unreadable", *_place(), _text("kind"), _int("version"))
+SALES = _table(
+    "sales",
+    _text("store", primary_key=True),
+    _int("sale", primary_key=True, autoincrement=False),  # drawn from the store's feed
+    *_author(),
+    _blob("event"),
+    _int("change"),  # its place in the feed now; like `sale` no part of the view's value
+    _int("stage"),
+    _text("till"),
+    _text("series"),
+    _int("number"),
+    _int("at_ms"),
+    _int("trust"),
+    _int("business_day"),
+    _text("cashier"),
+    _text("channel"),
+    _int("lines"),
+    _int("quantity_milli"),
+    _int("total_minor"),
+    Index("sales_event", "store", "event", unique=True),
+    Index("sales_change", "store", "change"),
+)
+SALE_LINES = _table(
+    "sale_lines",
+    _text("store", primary_key=True),
+    _int("sale", primary_key=True, autoincrement=False),
+    _int("line", primary_key=True, autoincrement=False),
+    _text("sku"),
+    _int("quantity_milli"),
+    _int("unit_minor"),
+    _int("discount_minor"),
+    _int("total_minor"),
+    _text("vat"),
+    _int("price_version"),
+    _text("name"),
+)
+SALE_MARKS = _table(
+    "sale_marks",
+    _text("store", primary_key=True),
+    _blob("event", primary_key=True),
+    _blob("node", primary_key=True),
+    _int("incarnation", primary_key=True, autoincrement=False),
+    _int("seq", primary_key=True, autoincrement=False),
+    _int("stage"),  # 0: a payment was settled
+    _int("payment"),
+    _int("approved"),
+)
+DELIVERIES = _table(
+    "deliveries",
+    *_place(),
+    _blob("event"),
+    _int("at_ms"),
+    _text("supplier"),
+    _text("reference"),
+    _int("lines"),
+    Index("deliveries_event", "store", "event", unique=True),
+)
+DUPLICATES = _table("duplicates", *_place(), _blob("event"), _text("kind"))
+STOCK = _table(
+    "stock",
+    _text("store", primary_key=True),
+    _text("sku", primary_key=True),
+    _int("quantity_milli"),
+    _int("as_of_ms"),
+)
+TOTALS = _table(
+    "totals",
+    _text("store", primary_key=True),
+    _int("sales"),
+    _int("lines"),
+    _int("quantity_milli"),
+    _int("total_minor"),
+)
+ARTICLES = _table(
+    "articles",
+    _text("store", primary_key=True),
+    _text("sku", primary_key=True),
+    _int("revision", primary_key=True, autoincrement=False),
+    _text("name"),
+    _text("fiscal_name"),
+    _text("unit"),
+    _text("vat"),
+    _text("codes"),  # joined by a space
+    _int("deposit_minor"),
+    _int("age_min"),
+    _text("product_group"),
+    *_author(),
+)
+PRICES = _table(
+    "prices",
+    _text("store", primary_key=True),
+    _text("sku", primary_key=True),
+    _int("revision", primary_key=True, autoincrement=False),
+    _int("from_ms", primary_key=True, autoincrement=False),
+    _int("unit_minor"),
+    *_author(),
+)
+STORES = _table(
+    "stores",
+    _text("store", primary_key=True),
+    _text("name"),
+    _text("zone"),
+    _text("currency"),
+    _text("taxpayer"),
+    _int("fiscal"),
+    _int("day_starts_minute"),
+    _int("hlc"),
+    *_author(),
+)
+NODES = _table(
+    "nodes",
+    _text("store", primary_key=True),
+    _blob("subject", primary_key=True),  # the node the row tells of; `node` wrote it
+    _text("name"),
+    _blob("certificate"),
+    _int("hlc"),
+    *_author(),
+)
+REVOKED = _table(
+    "revoked",
+    _text("store", primary_key=True),
+    _blob("subject", primary_key=True),
+    _text("why"),
+    _int("hlc"),
+    *_author(),
+)
+
+VIEWS = (
+    QUARANTINE,
+    UNREADABLE,
+    SALES,
+    SALE_LINES,
+    SALE_MARKS,
+    DELIVERIES,
+    DUPLICATES,
+    STOCK,
+    TOTALS,
+    ARTICLES,
+    PRICES,
+    STORES,
+    NODES,
+    REVOKED,
+)
+
+# --- outside the journal ---------------------------------------------------------
+
+OWN = _table(
+    "own", _text("store", primary_key=True), _text("name", primary_key=True), _text("value")
+)
+FEEDS = _table("feeds", _text("store", primary_key=True), _int("change"))
+CODES = _table(
+    "codes",
+    _text("store", primary_key=True),
+    _blob("digest", primary_key=True),
+    _int("expires_ms"),
+    Column("used_by", LargeBinary),  # the node that came with it
+    Index("codes_digest", "digest"),
+)
+TOKENS = _table(
+    "tokens",
+    _text("store", primary_key=True),
+    _blob("digest", primary_key=True),
+    _text("name"),
+    _text("scope"),
+    _int("made_ms"),
+)
+PERSON_KEYS = _table(
+    "person_keys",
+    _text("store", primary_key=True),
+    _blob("person", primary_key=True),
+    Column("key", LargeBinary),  # null: forgotten, for ever
+    *_author(),
+    Index("person_keys_place", "store", "node", "incarnation", "seq"),
+)
+CONTACTS = _table(
+    "contacts",
+    _text("store", primary_key=True),
+    _blob("node", primary_key=True),
+    _int("heard_ms"),
+    _int("bytes_in"),
+    _int("bytes_out"),
+)

@@ -1,0 +1,127 @@
+"""One unit of work on the writing thread: a connection and what it is about to change.
+
+What other threads may see of it (heads, members, who has news) is published after
+the commit and not before.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from sqlalchemy import Connection, insert, select, update
+
+from central.ledger.tables import FEEDS
+from sync.chain import Head, StreamId, genesis
+from sync.identity import raw_public
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node head office has certified."""
+
+    node: bytes
+    store: str
+    public_key: Ed25519PublicKey
+    certificate: bytes
+    """DER, the newest."""
+
+    name: str
+    revoked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a stream stands."""
+
+    head: Head
+    hlc: int
+    safe: int
+    frozen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Central as an author."""
+
+    node: bytes
+    key: Ed25519PrivateKey
+    incarnation: int
+
+    def stream(self, scope: str) -> StreamId:
+        """Return central's stream of a scope in this life."""
+        return StreamId(self.node, self.incarnation, scope)
+
+    @property
+    def public(self) -> bytes:
+        """32 raw bytes."""
+        return raw_public(self.key.public_key())
+
+
+@dataclass(slots=True)
+class State:
+    """What the writing thread knows without asking the database."""
+
+    own: Own
+    cursors: dict[StreamId, Cursor] = field(default_factory=dict)
+    members: dict[bytes, Member] = field(default_factory=dict)
+    last_hlc: int = 0
+
+
+@dataclass(slots=True)
+class Unit:
+    """A transaction under way."""
+
+    connection: Connection
+    state: State
+    now_ms: int
+    cursors: dict[StreamId, Cursor] = field(default_factory=dict)
+    """Moved in this transaction."""
+
+    hlc: int = 0
+    members_changed: bool = False
+    _changes: dict[str, int] = field(default_factory=dict)
+
+    def cursor(self, stream: StreamId) -> Cursor:
+        """Return where a stream stands now, this transaction included."""
+        found = self.cursors.get(stream) or self.state.cursors.get(stream)
+        return found or Cursor(Head(stream, 0, genesis(stream)), 0, 0, frozen=False)
+
+    def next_change(self, store: str) -> int:
+        """Return the next number of the store's feed.
+
+        Numbers are drawn by the one writer of the store inside its transaction, so
+        a reader that has seen one will never be shown a lower one later.
+        """
+        last = self._changes.get(store)
+        if last is None:
+            last = (
+                self.connection.execute(
+                    select(FEEDS.c.change).where(FEEDS.c.store == store)
+                ).scalar()
+                or 0
+            )
+        self._changes[store] = last + 1
+        return last + 1
+
+    def flush(self) -> None:
+        """Write what was counted in memory."""
+        for store, change in self._changes.items():
+            moved = self.connection.execute(
+                update(FEEDS).where(FEEDS.c.store == store).values(change=change)
+            )
+            if not moved.rowcount:
+                self.connection.execute(insert(FEEDS).values(store=store, change=change))
+        self._changes.clear()
+
+    def mark(self) -> "Unit":
+        """Return a copy to fall back on when the next job fails."""
+        return replace(self, cursors=dict(self.cursors), _changes=dict(self._changes))
+
+    def restore(self, mark: "Unit") -> None:
+        """Forget what was noted since `mark`."""
+        self.cursors, self.hlc = mark.cursors, mark.hlc
+        self.members_changed, self._changes = mark.members_changed, mark._changes  # noqa: SLF001 - its own kind
+
+    def scopes(self) -> Iterable[str]:
+        """Return the scopes that have news."""
+        return {stream.scope for stream in self.cursors}

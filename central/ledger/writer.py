@@ -1,0 +1,199 @@
+"""The one thread that writes: it takes every waiting job, commits once, then answers.
+
+Jobs are functions of a `Unit`; each runs in a savepoint, so one that fails takes
+nothing of the others with it. Batches from stores that wait side by side are taken
+in together (`ingest`). What other threads may see is published after the commit.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from central.ledger import journal
+from central.ledger.errors import LedgerUnavailable
+from central.ledger.ingest import Incoming, Outcome, ingest
+from central.ledger.published import Published, load_members
+from central.ledger.unit import State, Unit
+from sync.clock import merge
+
+T = TypeVar("T")
+
+MAX_GROUP_FACTS = 8000
+"""Facts of one commit: bounds how long a reader's news and a small job wait."""
+
+
+@dataclass(slots=True)
+class Job(Generic[T]):
+    """Something to do in a transaction, and who waits for it."""
+
+    work: Callable[[Unit], T]
+    answer: "Future[T]"
+
+
+@dataclass(slots=True)
+class Arrival:
+    """Batches of one conversation, and who waits for them."""
+
+    batches: list[Incoming]
+    answer: "Future[list[Outcome]]"
+
+
+_Waiting = Job[Any] | Arrival | None
+
+
+def wall_ms() -> int:
+    """Return the system clock, Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class Writer:
+    """Owns the writing connection."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        state: State,
+        published: Published,
+        now_ms: Callable[[], int] = wall_ms,
+    ) -> None:
+        """Start the thread; `state` must have been read from this connection."""
+        self._connection = connection
+        self._state = state
+        self._published = published
+        self._now_ms = now_ms
+        self._waiting: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def depth(self) -> int:
+        """How many jobs wait."""
+        return self._waiting.qsize()
+
+    def submit(self, work: Callable[[Unit], T]) -> "Future[T]":
+        """Have something done in a transaction; the future is done after the commit."""
+        job: Job[T] = Job(work, Future())
+        self._waiting.put(job)
+        return job.answer
+
+    def take(self, batches: list[Incoming]) -> "Future[list[Outcome]]":
+        """Have batches taken in; the future is done after the commit."""
+        arrival = Arrival(batches, Future())
+        self._waiting.put(arrival)
+        return arrival.answer
+
+    def close(self) -> None:
+        """Do what waits, then stop."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        ended = False
+        while not ended:
+            group: list[Job[Any] | Arrival] = []
+            size = 0
+            waiting = self._waiting.get()
+            while True:
+                if waiting is None:
+                    ended = True
+                    break
+                # From here on it cannot be cancelled: whoever waits may have hung up.
+                if waiting.answer.set_running_or_notify_cancel():
+                    group.append(waiting)
+                    size += _size(waiting)
+                if size >= MAX_GROUP_FACTS:
+                    break
+                try:
+                    waiting = self._waiting.get_nowait()
+                except queue.Empty:
+                    break
+            if group:
+                self._commit(group)
+
+    def _commit(self, group: list[Job[Any] | Arrival]) -> None:
+        unit = Unit(self._connection, self._state, self._now_ms())
+        done: list[Callable[[], None]] = []
+        try:
+            with self._connection.begin():
+                for part in _together(group):
+                    done += self._do(unit, part)
+                unit.flush()
+                journal.write_cursors(unit)
+        except Exception as error:  # noqa: BLE001 - whoever waits is told
+            failure = _told(error)
+            for waiting in group:
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(failure)
+            return
+        self._publish(unit)
+        for answer in done:
+            answer()
+
+    def _do(self, unit: Unit, part: Job[Any] | list[Arrival]) -> list[Callable[[], None]]:
+        """Run a job, or arrivals together; return how to answer once it is committed."""
+        mark = unit.mark()
+        waiting = part if isinstance(part, list) else [part]
+        try:
+            with self._connection.begin_nested():
+                if isinstance(part, Job):
+                    result = part.work(unit)
+                    return [lambda: part.answer.set_result(result)]
+                return _ingest(unit, part)
+        except Exception as error:  # noqa: BLE001 - whoever waits is told
+            unit.restore(mark)
+            failure = _told(error)
+            return [
+                lambda answer=job.answer: answer.set_exception(failure)  # type: ignore[misc]
+                for job in waiting
+            ]
+
+    def _publish(self, unit: Unit) -> None:
+        self._state.cursors.update(unit.cursors)
+        for cursor in unit.cursors.values():
+            self._state.last_hlc = merge(self._state.last_hlc, cursor.hlc, unit.now_ms)
+        self._state.last_hlc = max(self._state.last_hlc, unit.hlc)
+        if unit.members_changed:
+            with self._connection.begin():
+                self._state.members = load_members(self._connection)
+        self._published.update(unit.cursors, self._state.members if unit.members_changed else None)
+
+
+def _ingest(unit: Unit, part: list[Arrival]) -> list[Callable[[], None]]:
+    outcomes = iter(ingest(unit, [batch for arrival in part for batch in arrival.batches]))
+    shares = [(arrival, [next(outcomes) for _ in arrival.batches]) for arrival in part]
+    return [
+        lambda arrival=arrival, share=share: arrival.answer.set_result(share)  # type: ignore[misc]
+        for arrival, share in shares
+    ]
+
+
+def _together(group: list[Job[Any] | Arrival]) -> list[Job[Any] | list[Arrival]]:
+    """Put arrivals that stand side by side into one list."""
+    parts: list[Job[Any] | list[Arrival]] = []
+    for waiting in group:
+        if isinstance(waiting, Job):
+            parts.append(waiting)
+        elif parts and isinstance(parts[-1], list):
+            parts[-1].append(waiting)
+        else:
+            parts.append([waiting])
+    return parts
+
+
+def _size(waiting: Job[Any] | Arrival) -> int:
+    if isinstance(waiting, Job):
+        return 1
+    return sum(len(incoming.batch.facts) for incoming in waiting.batches)
+
+
+def _told(error: Exception) -> Exception:
+    if isinstance(error, DBAPIError):
+        return LedgerUnavailable(f"The ledger cannot be written: {error.orig}; nothing was stored.")
+    return error

@@ -1,0 +1,175 @@
+"""One conversation with one node: the session on one hand, the ledger on the other.
+
+Knows nothing of HTTP: a carrier gives it payloads and takes payloads.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from central import SOFTWARE
+from central.ledger import journal
+from central.ledger.ingest import Fork, Gap, Incoming, Nonsense, Outcome, Stored
+from central.ledger.ledger import Ledger, wall_ms
+from sync import facts
+from sync.chain import ALL, Batch, Head, StreamId
+from sync.errors import RemoteProtocolError
+from sync.exchange.session import Event, Greeted, Received, Session, Standing, standing
+from sync.identity import Identity
+
+SLOW_AT = 64
+"""Jobs waiting for the writing thread from which on a peer is asked to wait."""
+
+SLOW_MS = 1000
+
+
+@dataclass(slots=True)
+class Conversation:
+    """With one node."""
+
+    ledger: Ledger
+    peer: Identity
+    session: Session = field(init=False)
+    _told_safe: dict[StreamId, int] = field(default_factory=dict)
+    _told_forks: set[StreamId] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Make the session: we want what the peer's store writes, and our own back."""
+        self.session = Session(
+            scopes=(ALL, self.peer.store),
+            kinds=facts.readable(),
+            may_read=self.peer.may_read,
+            software=SOFTWARE,
+        )
+
+    @property
+    def scopes(self) -> tuple[str, str]:
+        """What may be talked about."""
+        return ALL, self.peer.store
+
+    def hello(self) -> bytes:
+        """Return our greeting, with what is committed now."""
+        return self.session.hello(self.ledger.published.heads(*self.scopes), wall_ms())
+
+    async def read(self, payload: bytes) -> Event | Incoming:
+        """Read a payload beside the event loop; the bodies of a batch too.
+
+        Raises:
+            RemoteProtocolError: It is nonsense here.
+        """
+        return await asyncio.to_thread(self._read, payload)
+
+    def _read(self, payload: bytes) -> Event | Incoming:
+        event = self.session.receive(payload)
+        if isinstance(event, Received):
+            return Incoming.of(event.batch, event.keys, self.peer)
+        return event
+
+    async def compare(self, greeted: Greeted) -> list[bytes]:
+        """Compare the peer's vector with our journal; return what to say of forks."""
+        ours = self.ledger.published.cursors(*self.scopes)
+        claims = [
+            head
+            for stream, head in greeted.vector.items()
+            if head.seq > 0 and stream in ours and head.seq <= ours[stream].head.seq
+        ]
+        known = await self.ledger.read(lambda connection: _hashes(connection, claims))
+        payloads = [
+            payload
+            for head in claims
+            if standing(head, ours[head.stream].head, lambda stream, _: known.get(stream))
+            is Standing.FORKED
+            for payload in self._fork(head.stream, head.seq, known[head.stream], head.hash)
+        ]
+        self.session.frozen.update(stream for stream, cursor in ours.items() if cursor.frozen)
+        return payloads
+
+    def settle(self, outcomes: Iterable[Outcome]) -> list[bytes]:
+        """Return what to say of batches that were taken in, or not.
+
+        Raises:
+            RemoteProtocolError: One of them was nonsense.
+        """
+        stored: dict[StreamId, int] = {}
+        gaps: dict[StreamId, Head] = {}
+        payloads = []
+        for outcome in outcomes:
+            match outcome:
+                case Stored(head):
+                    stored[head.stream] = head.seq
+                    gaps.pop(head.stream, None)
+                case Gap(head):
+                    gaps[head.stream] = head
+                case Fork(stream, seq, ours, theirs):
+                    payloads += self._fork(stream, seq, ours, theirs)
+                case Nonsense(error):
+                    raise error
+        if stored:
+            payloads.append(self.acknowledge(stored))
+        if gaps:
+            payloads.append(self.session.resync(gaps.values()))
+        if self.ledger.waiting > SLOW_AT:
+            payloads.append(self.session.slow_down(SLOW_MS))
+        return payloads
+
+    def _fork(self, stream: StreamId, seq: int, ours: bytes, theirs: bytes) -> list[bytes]:
+        """Say once that the peer holds another branch."""
+        if stream in self._told_forks:
+            return []
+        self._told_forks.add(stream)
+        return [self.session.fork(stream, seq, ours, theirs)]
+
+    def acknowledge(self, stored: Mapping[StreamId, int]) -> bytes:
+        """Return an acknowledgement, with what is safe by now."""
+        safe = self._safe()
+        self._told_safe.update(safe)
+        return self.session.acknowledge(stored, safe)
+
+    def news_of_safety(self) -> list[bytes]:
+        """Return an acknowledgement if a backup has made more of the store's streams safe."""
+        safe = {s: n for s, n in self._safe().items() if n > self._told_safe.get(s, 0)}
+        if not safe:
+            return []
+        self._told_safe.update(safe)
+        return [self.session.acknowledge({}, safe)]
+
+    def _safe(self) -> dict[StreamId, int]:
+        cursors = self.ledger.published.cursors(self.peer.store)
+        return {stream: cursor.safe for stream, cursor in cursors.items() if cursor.safe}
+
+    async def next_batch(self) -> bytes | None:
+        """Return the next batch the peer lacks, central's own streams first; None: nothing.
+
+        Raises:
+            LedgerUnavailable: The journal cannot be read.
+        """
+        owed = self.session.owed(self.ledger.published.heads(*self.scopes))
+        if not owed:
+            return None
+        own = self.ledger.own.node
+        stream, after = min(owed, key=lambda entry: (entry[0].node != own, entry[0]))
+        found = await self.ledger.read(lambda connection: _batch(connection, stream, after))
+        if found is None:
+            return None
+        return await asyncio.to_thread(self.session.send, *found)
+
+
+def _hashes(connection: Connection, claims: Iterable[Head]) -> dict[StreamId, bytes]:
+    found = {}
+    for head in claims:
+        stored = journal.hashes(connection, head.stream, head.seq, head.seq)
+        if stored:
+            found[head.stream] = stored[0]
+    return found
+
+
+def _batch(
+    connection: Connection, stream: StreamId, after: int
+) -> tuple[Batch, dict[bytes, bytes]] | None:
+    batch = journal.batch_after(connection, stream, after)
+    return None if batch is None else (batch, journal.person_keys(connection, batch))
+
+
+__all__ = ["Conversation", "RemoteProtocolError"]

@@ -1,0 +1,157 @@
+"""Who is at the other end: judged at every exchange, counted, and let go when revoked."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from cryptography import x509
+from sqlalchemy import Connection, select
+
+from central.ledger import bulk
+from central.ledger.ledger import Ledger, wall_ms
+from central.ledger.tables import CONTACTS
+from central.ledger.unit import Unit
+from sync.errors import BadIdentity
+from sync.identity import Identity, judge
+
+_FLUSH_S = 2.0
+_UPSERT = (
+    "ON CONFLICT (store, node) DO UPDATE SET heard_ms = excluded.heard_ms, "
+    "bytes_in = excluded.bytes_in, bytes_out = excluded.bytes_out"
+)
+
+
+class NoCertificate(Exception):
+    """The peer showed no client certificate."""
+
+
+class Revoked(Exception):
+    """The peer's node was revoked, or its certificate is no good."""
+
+
+@dataclass(slots=True)
+class Contact:
+    """What was heard of a node."""
+
+    heard_ms: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    """Payloads of the exchange, below TLS and HTTP."""
+
+
+class Peers:
+    """The nodes that talk to us."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        authority: x509.Certificate,
+        contacts: Mapping[tuple[str, bytes], Contact],
+        now_ms: Callable[[], int] = wall_ms,
+    ) -> None:
+        """Start from what `load_contacts` has read."""
+        self._ledger, self._authority, self._now_ms = ledger, authority, now_ms
+        self._judged: dict[bytes, Identity] = {}
+        self._contacts = dict(contacts)
+        self._dirty: set[tuple[str, bytes]] = set()
+        self._live: dict[bytes, int] = {}
+
+    def identify(self, certificate: bytes | None) -> Identity:
+        """Say whose certificate (DER) this is.
+
+        Raises:
+            NoCertificate: There is none.
+            Revoked: It is out of date, somebody else's, or the node was revoked.
+        """
+        if certificate is None:
+            raise NoCertificate(
+                "No client certificate: expected the node's own, given at enrolment."
+            )
+        now = self._now_ms()
+        identity = self._judged.get(certificate)
+        if identity is None or not identity.not_before_ms <= now <= identity.not_after_ms:
+            try:
+                identity = judge(x509.load_der_x509_certificate(certificate), self._authority, now)
+            except (BadIdentity, ValueError) as error:
+                raise Revoked(str(error)) from error
+            if not identity.store:
+                raise Revoked("The certificate is head office's own: expected a node's.")
+            if len(self._judged) > 10_000:
+                self._judged.clear()
+            self._judged[certificate] = identity
+        self.check(identity)
+        return identity
+
+    def check(self, identity: Identity) -> None:
+        """Look again whether a peer is still welcome.
+
+        Raises:
+            Revoked: It is not.
+        """
+        member = self._ledger.published.members.get(identity.node)
+        if member is not None and member.revoked:
+            raise Revoked(
+                f"Node {identity.node.hex()}: revoked by head office; "
+                "it needs a new key and a new enrolment code."
+            )
+        if self._now_ms() > identity.not_after_ms:
+            raise Revoked(f"Certificate of node {identity.node.hex()}: out of date; renew it.")
+
+    def heard(self, identity: Identity, *, bytes_in: int = 0, bytes_out: int = 0) -> None:
+        """Count what went over the wire."""
+        key = (identity.store, identity.node)
+        contact = self._contacts.setdefault(key, Contact())
+        if bytes_in:
+            contact.heard_ms = self._now_ms()
+        contact.bytes_in += bytes_in
+        contact.bytes_out += bytes_out
+        self._dirty.add(key)
+
+    def contacts(self) -> Mapping[tuple[str, bytes], Contact]:
+        """Return what was heard, by store and node."""
+        return self._contacts
+
+    def live(self, node: bytes) -> bool:
+        """Whether a WebSocket of the node is open."""
+        return node in self._live
+
+    @contextmanager
+    def open(self, identity: Identity) -> Iterator[None]:
+        """Note that a WebSocket is open."""
+        self._live[identity.node] = self._live.get(identity.node, 0) + 1
+        try:
+            yield
+        finally:
+            self._live[identity.node] -= 1
+            if not self._live[identity.node]:
+                del self._live[identity.node]
+
+    async def keep(self) -> None:
+        """Write the counts now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(_FLUSH_S)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write the counts."""
+        if not self._dirty:
+            return
+        rows = [
+            (*key, contact.heard_ms, contact.bytes_in, contact.bytes_out)
+            for key, contact in ((key, self._contacts[key]) for key in self._dirty)
+        ]
+        self._dirty = set()
+
+        def work(unit: Unit) -> None:
+            bulk.insert(unit.connection, CONTACTS, rows, _UPSERT)
+
+        await self._ledger.write(work)
+
+
+def load_contacts(connection: Connection) -> dict[tuple[str, bytes], Contact]:
+    """Read what was written last time."""
+    return {
+        (row.store, row.node): Contact(row.heard_ms, row.bytes_in, row.bytes_out)
+        for row in connection.execute(select(CONTACTS))
+    }

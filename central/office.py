@@ -1,0 +1,212 @@
+"""Head office: carries out what a person orders, and answers what a program asks.
+
+Everything here works the same whether a server runs around it or a command opened
+the ledger for a moment.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from sqlalchemy import insert
+
+from central import VERSION, orders
+from central.catalogue.importer import parse
+from central.catalogue.publish import Published, publish
+from central.config import STORE, Folder
+from central.ledger import author, reading, upkeep
+from central.ledger.errors import Refused
+from central.ledger.ledger import Ledger, wall_ms
+from central.ledger.tables import TOKENS
+from central.ledger.unit import Unit
+from central.nodes.authority import Authority
+from central.nodes.enrolment import Enrolment
+from central.nodes.peers import Peers, load_contacts
+from sync.chain import ALL
+from sync.contract import token
+from sync.facts.node import NodeRevoked, StoreDescribed
+
+SCOPES = ("read", "write")
+MAX_NAME = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What head office is made of."""
+
+    ledger: Ledger
+    authority: Authority
+    peers: Peers
+    enrolment: Enrolment
+    cookie_key: bytes = field(repr=False)
+    """Signs browsers' sessions."""
+
+    async def carry_out(self, order: orders.Order) -> dict[str, Any]:
+        """Do what is ordered; return what to tell.
+
+        Raises:
+            Refused: It cannot be done; nothing was stored.
+            LedgerUnavailable: Nothing was stored.
+        """
+        match order:
+            case orders.StoreAdd():
+                return await self._add_store(order)
+            case orders.EnrolCode():
+                code = await self.enrolment.new_code(order.store, order.minutes)
+                return {"store": order.store, "code": code, "minutes": order.minutes}
+            case orders.TokenCreate():
+                return await self._create_token(order)
+            case orders.CatalogueImport():
+                kind = "application/json" if order.name.lower().endswith(".json") else "text/csv"
+                return msgspec.to_builtins(  # type: ignore[no-any-return]
+                    await self.import_catalogue(order.content, kind)
+                )
+            case orders.Status():
+                return msgspec.to_builtins(await self.status())  # type: ignore[no-any-return]
+            case orders.NodeList():
+                return {"nodes": msgspec.to_builtins(await self.nodes())}
+            case orders.NodeRevoke():
+                return await self._revoke(order)
+            case orders.Backup():
+                return await upkeep.backup(self.ledger, order.file)
+            case orders.JournalVerify():
+                return await upkeep.verify(self.ledger)
+
+    async def _add_store(self, order: orders.StoreAdd) -> dict[str, Any]:
+        if not STORE.fullmatch(order.id):
+            raise Refused(
+                f"Store {order.id!r}: expected 1 to 40 letters, digits, dots, dashes and "
+                "underscores, beginning with a letter or digit."
+            )
+        name = order.name.strip()
+        if not 0 < len(name) <= MAX_NAME:
+            raise Refused(f"--name {order.name!r}: expected 1 to {MAX_NAME} characters.")
+        try:
+            ZoneInfo(order.zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise Refused(
+                f"--zone {order.zone!r}: expected an IANA time zone such as Europe/Warsaw."
+            ) from error
+        told = StoreDescribed(order.id, name, order.zone, "PLN", _nip(order.nip), order.fiscal)
+
+        def work(unit: Unit) -> bool:
+            before = reading.store(unit.connection, order.id)
+            if before == told:
+                return False
+            author.write(unit, order.id, [(secrets.token_bytes(16), told)])
+            return True
+
+        changed = await self.ledger.write(work)
+        return {"store": order.id, "name": name, "changed": changed}
+
+    async def _create_token(self, order: orders.TokenCreate) -> dict[str, Any]:
+        name = order.name.strip()
+        if not 0 < len(name) <= MAX_NAME:
+            raise Refused(f"--name {order.name!r}: expected 1 to {MAX_NAME} characters.")
+        try:
+            made = token.make(order.scope, secrets.token_bytes(token.SECRET_BYTES), SCOPES)
+        except token.BadToken as error:
+            raise Refused(str(error)) from error
+        await self.ledger.write(
+            lambda unit: unit.connection.execute(
+                insert(TOKENS).values(
+                    store=ALL, digest=made.digest, name=name, scope=made.scope, made_ms=unit.now_ms
+                )
+            )
+        )
+        return {"token": made.text, "scope": made.scope, "name": name}
+
+    async def _revoke(self, order: orders.NodeRevoke) -> dict[str, Any]:
+        members = self.ledger.published.members
+        prefix = order.node.lower()
+        found = [
+            member
+            for member in members.values()
+            if prefix and member.node.hex().startswith(prefix) and member.store
+        ]
+        if len(found) != 1:
+            raise Refused(
+                f"Node {order.node!r}: expected the name of one node, this fits {len(found)}; "
+                "karb-central node list shows them."
+            )
+        (member,) = found
+        if member.revoked:
+            return {"node": member.node.hex(), "store": member.store, "changed": False}
+        told = NodeRevoked(member.node, order.why[:500])
+        await self.ledger.write(
+            lambda unit: author.write(unit, member.store, [(secrets.token_bytes(16), told)])
+        )
+        return {"node": member.node.hex(), "store": member.store, "changed": True}
+
+    async def import_catalogue(self, data: bytes, content_type: str) -> Published:
+        """Take in a catalogue: all of it, or nothing.
+
+        Raises:
+            BadImport: Something is wrong with it; the mistakes are named.
+        """
+        rows = await asyncio.to_thread(parse, data, content_type)
+        return await self.ledger.write(lambda unit: publish(unit, rows))
+
+    async def status(self) -> "reading.Status":
+        """Return how things stand."""
+        return await self.ledger.read(
+            lambda connection: reading.status(connection, self.seen(), wall_ms(), VERSION)
+        )
+
+    async def stores(self) -> "list[reading.Store]":
+        """Return every store."""
+        return await self.ledger.read(lambda connection: reading.stores(connection, self.seen()))
+
+    async def nodes(self) -> "list[reading.Node]":
+        """Return every certified machine."""
+        return await self.ledger.read(lambda connection: reading.nodes(connection, self.seen()))
+
+    def seen(self) -> reading.Seen:
+        """Return what this process knows besides the database."""
+        published = self.ledger.published
+        return reading.Seen(
+            {
+                key: (contact.heard_ms, contact.bytes_in, contact.bytes_out)
+                for key, contact in self.peers.contacts().items()
+            },
+            {member.node for member in published.members.values() if self.peers.live(member.node)},
+            published.all_scopes(),
+            self.ledger.own.node,
+        )
+
+
+@asynccontextmanager
+async def open_office(folder: Folder, database: Path | None = None) -> AsyncIterator[Office]:
+    """Open head office without a server; the caller holds `folder.locked()`.
+
+    Raises:
+        LedgerUnavailable: It was never made, or cannot be read.
+    """
+    authority = Authority.load(folder)
+    ledger = await asyncio.to_thread(Ledger.open, database or folder.ledger, authority.node_key)
+    try:
+        peers = Peers(ledger, authority.certificate, await ledger.read(load_contacts))
+        yield Office(
+            ledger, authority, peers, Enrolment(ledger, authority), authority.secret("cookie")
+        )
+        await peers.flush()
+    finally:
+        await asyncio.to_thread(ledger.close)
+
+
+def _nip(text: str) -> str:
+    if not text:
+        return ""
+    from stdnum.exceptions import ValidationError  # noqa: PLC0415 - of use in this command only
+    from stdnum.pl import nip  # noqa: PLC0415 - of use in this command only
+
+    try:
+        return str(nip.validate(text))
+    except ValidationError as error:
+        raise Refused(f"--nip {text!r}: expected a Polish NIP of ten digits ({error}).") from error

@@ -1,0 +1,81 @@
+"""What a person at head office can order: the commands, as messages.
+
+The command line makes one, and `office` carries it out: in the same process, or, while
+`karb-central run` holds the ledger, over HTTPS in that one.
+"""
+
+import msgspec
+
+
+class StoreAdd(msgspec.Struct, frozen=True, tag="store add"):
+    """Say that there is a store; again with another name: it is renamed."""
+
+    id: str
+    name: str
+    nip: str = ""
+    fiscal: bool = False
+    zone: str = "Europe/Warsaw"
+
+
+class EnrolCode(msgspec.Struct, frozen=True, tag="enrol-code"):
+    """Make a code that enrols one machine of a store."""
+
+    store: str
+    minutes: int = 15
+
+
+class TokenCreate(msgspec.Struct, frozen=True, tag="token create"):
+    """Make a token for a program or a person."""
+
+    scope: str
+    name: str
+
+
+class CatalogueImport(msgspec.Struct, frozen=True, tag="catalogue import"):
+    """Take in a catalogue; all of it or nothing."""
+
+    name: str
+    """Of the file, for messages."""
+
+    content: bytes
+
+
+class Status(msgspec.Struct, frozen=True, tag="status"):
+    """Tell how things stand."""
+
+
+class NodeList(msgspec.Struct, frozen=True, tag="node list"):
+    """Tell which machines were certified."""
+
+
+class NodeRevoke(msgspec.Struct, frozen=True, tag="node revoke"):
+    """Take nothing more from a machine."""
+
+    node: str
+    """Hexadecimal; its beginning will do, if only one node has it."""
+
+    why: str
+
+
+class Backup(msgspec.Struct, frozen=True, tag="backup"):
+    """Copy the ledger while it runs."""
+
+    file: str
+    """Absolute path."""
+
+
+class JournalVerify(msgspec.Struct, frozen=True, tag="journal verify"):
+    """Check every number, hash and signature, and the file itself."""
+
+
+Order = (
+    StoreAdd
+    | EnrolCode
+    | TokenCreate
+    | CatalogueImport
+    | Status
+    | NodeList
+    | NodeRevoke
+    | Backup
+    | JournalVerify
+)

@@ -1,0 +1,241 @@
+"""What happens in one evening: head office and the shops, sold from, cut, killed and healed."""
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from edge.demo import paper, sums
+from edge.demo.goods import Goods
+from edge.demo.head_office import HeadOffice, Received
+from edge.demo.keys import keys
+from edge.demo.processes import DemoFailed
+from edge.demo.screen import Screen
+from edge.demo.shop import Shop
+from edge.demo.sums import Sums, Verdict
+
+PAUSE_S = 1.5
+"""Between two buyers while the visitor plays."""
+
+LOOK_S = 0.4
+DRAIN_S = 120.0
+
+
+class Evening:
+    """Head office, the shops, and what happens to them."""
+
+    def __init__(
+        self, screen: Screen, folder: Path, chosen: Goods, per_shop: int, seed: int
+    ) -> None:
+        """Plan it; nothing runs yet."""
+        self.screen = screen
+        self._folder, self._goods = folder, chosen
+        self._fate = random.Random(seed)  # noqa: S311 - a draw to be repeated
+        self._per_shop = per_shop
+        self._shops: list[Shop] = []
+        self._ahead = [self._cut_two, self._kill_one]
+        """What has not happened yet: after a third, after a half."""
+
+        self._quit = asyncio.Event()
+
+    def furnish(self, http: aiohttp.ClientSession) -> None:
+        """Set head office and the shops up, not yet running."""
+        self._office = HeadOffice(self._folder, http, self._died)
+        self._shops = [
+            Shop(self._folder, one, self._office, http, self._died) for one in self._goods.shops
+        ]
+
+    async def install(self) -> None:
+        """Make head office and the shops, from the first command to goods on the shelves."""
+        what = "real shoppers' baskets"
+        if not self._goods.real:
+            what = "a made-up Polish shop (no data package here)"
+        self.screen.tell(
+            f"[bold]Karb[/]: {len(self._shops)} shops, {len(self._goods.articles)} articles; {what}"
+        )
+        await self._office.install()
+        self.screen.tell(f"head office runs at {self._office.address}; enrolling the shops")
+        catalogue = self._office.import_catalogue(self._goods.articles)
+        await _together(catalogue, *(shop.install() for shop in self._shops))
+        await _together(*(shop.stock_up(len(self._goods.articles)) for shop in self._shops))
+        await self._nothing_waits()
+        self.screen.tell("goods are on the shelves; the shops open")
+
+    async def sell(self) -> None:
+        """Sell every basket, while things happen; then heal."""
+        self.screen.open_bars(self._shops, self._per_shop)
+        watch = asyncio.create_task(self._watch())
+        await _together(*(self._serve(shop, self._per_shop) for shop in self._shops))
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+        self.screen.close_bars()
+
+    async def settle(self) -> bool:
+        """Heal, wait until nothing waits, stop everything, and judge; tell whether all is well."""
+        behind = ", ".join(
+            f"{shop.course.waiting} in {shop.goods.name}"
+            for shop in self._shops
+            if not shop.link.whole
+        )
+        if behind:
+            self.screen.tell(f"[green]links healed[/]; facts that waited: {behind}")
+        for shop in self._shops:
+            shop.link.heal()
+        received = await self._nothing_waits()
+        self.screen.tell("nothing waits anywhere; everything is stopped and the files closed")
+        await _together(*(shop.stop() for shop in self._shops))
+        await self._office.process.stop()
+        verdicts = await asyncio.to_thread(self._judge)
+        self.screen.tables(self._shops, received, verdicts)
+        return not any(verdict.differences for verdict in verdicts)
+
+    async def open_again(self) -> None:
+        """Start everything that was stopped."""
+        await self._office.start()
+        await _together(*(shop.start() for shop in self._shops))
+        await _together(*(shop.back() for shop in self._shops))
+
+    async def play(self) -> None:
+        """Let the visitor cut, kill and heal, until `q`."""
+        self.screen.invite(self._office.page)
+        self.screen.open_bars(self._shops, len(self._shops[0].goods.baskets))
+        watch = asyncio.create_task(self._watch())
+        with keys(self._pressed):
+            serving = (
+                self._serve(shop, len(shop.goods.baskets), slow=True) for shop in self._shops
+            )
+            await _together(self._quit.wait(), *serving)
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+        self.screen.close_bars()
+
+    async def close(self) -> None:
+        """Stop and let go of everything."""
+        await asyncio.gather(*(shop.stop() for shop in self._shops), return_exceptions=True)
+        await self._office.process.stop()
+        await asyncio.gather(*(shop.close() for shop in self._shops), return_exceptions=True)
+
+    async def _serve(self, shop: Shop, until: int, *, slow: bool = False) -> None:
+        while shop.course.sold < min(until, len(shop.goods.baskets)) and not self._quit.is_set():
+            await shop.sell_next()
+            if slow:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._quit.wait(), PAUSE_S)
+            else:
+                self._happen()
+
+    def _happen(self) -> None:
+        sold = sum(shop.course.sold for shop in self._shops)
+        share = 2 if len(self._ahead) == 1 else 3
+        if self._ahead and sold * share >= self._per_shop * len(self._shops):
+            self._ahead.pop(0)()
+
+    def _cut_two(self) -> None:
+        for shop in self._fate.sample(self._shops, min(2, len(self._shops))):
+            self._cut(shop)
+
+    def _kill_one(self) -> None:
+        self._kill([shop for shop in self._shops if not shop.link.whole])
+
+    def _cut(self, shop: Shop) -> None:
+        self.screen.tell(f"[yellow]✂ the link of {shop.goods.name} is cut[/]")
+        shop.link.cut()
+
+    def _kill(self, shops: list[Shop]) -> None:
+        shop = self._fate.choice(shops)
+        self.screen.tell(f"[red]☠ kill -9[/] {shop.edge.pid}: the node of {shop.goods.name}")
+        shop.edge.kill()
+
+    def _pressed(self, key: str) -> None:
+        whole = [shop for shop in self._shops if shop.link.whole]
+        if key == "q":
+            self._quit.set()
+        elif key == "k":
+            self._kill(self._shops)
+        elif key == "c" and whole:
+            self._cut(self._fate.choice(whole))
+        elif key == "h" and len(whole) < len(self._shops):
+            self.screen.tell("[green]links healed[/]")
+            for shop in self._shops:
+                shop.link.heal()
+
+    def _died(self, name: str, code: int) -> None:
+        how = f"killed by signal {-code}" if code < 0 else f"ended with {code}"
+        self.screen.tell(f"[red]{name}[/] was {how}; it is started again")
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.gather(*(shop.look() for shop in self._shops))
+            self.screen.move_bars(self._shops)
+            await asyncio.sleep(LOOK_S)
+
+    async def _nothing_waits(self) -> dict[str, Received]:
+        """Wait until head office has every sale, and every slip is settled.
+
+        Raises:
+            DemoFailed: It takes too long; the message says what waits.
+        """
+        open_: list[str] = ["everything"]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                while True:
+                    open_ = await self._open()
+                    received = await self._office.received()
+                    for shop in self._shops:
+                        there = received.get(shop.goods.id)
+                        if there is None or there.sales != shop.course.sold:
+                            open_.append(f"head office has not all sales of {shop.goods.name}")
+                    if not open_:
+                        return received
+                    await asyncio.sleep(0.1)
+        raise DemoFailed(f"After {DRAIN_S:.0f} s something still waits: {'; '.join(open_)}.")
+
+    async def _open(self) -> list[str]:
+        """Look what waits in the shops, and have what can be sent sent."""
+        for shop in self._shops:
+            await shop.status()
+            await shop.look()
+        late = [shop for shop in self._shops if shop.course.waiting]
+        await _together(*(_sync(shop) for shop in late))
+        open_ = [f"{shop.course.waiting} facts of {shop.goods.name}" for shop in late]
+        return open_ + [
+            f"{shop.course.slips_waiting} slips of {shop.goods.name}"
+            for shop in self._shops
+            if shop.course.slips_waiting
+        ]
+
+    def _judge(self) -> list[Verdict]:
+        verdicts = []
+        for shop in self._shops:
+            own, count = shop.goods, shop.course.sold
+            by_data = self._goods.totals(own, count)
+            wanted = Sums(
+                by_data.baskets, by_data.lines, by_data.quantity_milli, by_data.value_minor
+            )
+            at_edge, slips = sums.of_edge(shop.database)
+            there = sums.of_central(self._office.ledger, own.id)
+            papers = paper.read(shop.papers)
+            verdicts.append(sums.judge(own, count, wanted, (at_edge, there), slips, papers))
+        return verdicts
+
+
+async def _sync(shop: Shop) -> None:
+    with suppress(DemoFailed):  # another look tells whether it was needed
+        await shop.tell("sync", "now")
+
+
+async def _together(*works: Coroutine[Any, Any, Any]) -> None:
+    """Do all at once; the first that fails ends the others and is what went wrong."""
+    # No TaskGroup: that of Python 3.11 leaves its parent marked as cancelled, and an
+    # `asyncio.timeout` after it then ends in CancelledError.
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,254 @@
+"""The second judge: plain `sqlite3` over the closed files, and the data set's own columns.
+
+Nothing here asks Karb's code. Every sale is compared by its id, at the shop and at head
+office, with what the data set says of its basket; then the sums, then the stock of every
+article, then the paper.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from edge.demo.goods import Due, ShopGoods
+from edge.demo.paper import Papers, Receipt
+
+CLOSED = 4
+"""`sync.facts.sale.Stage.CLOSED`, as written in the files."""
+
+_LISTED = 5
+"""Sales named of each kind of difference."""
+
+Sales: TypeAlias = Mapping[bytes, Due]
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What sales come to."""
+
+    sales: int = 0
+    lines: int = 0
+    quantity_milli: int = 0
+    value_minor: int = 0
+
+    @classmethod
+    def of(cls, sales: Sales) -> "Sums":
+        """Add up."""
+        return cls(
+            len(sales),
+            sum(one.lines for one in sales.values()),
+            sum(one.quantity_milli for one in sales.values()),
+            sum(one.total_minor for one in sales.values()),
+        )
+
+    def less(self, other: "Sums") -> "Sums":
+        """Return the difference."""
+        return Sums(
+            self.sales - other.sales,
+            self.lines - other.lines,
+            self.quantity_milli - other.quantity_milli,
+            self.value_minor - other.value_minor,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """What one party's file says of a shop."""
+
+    sales: Sales
+    stock: Mapping[str, int]
+    amiss: int
+    """Facts quarantined or there twice, and sales not closed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slips:
+    """What the node's file says of its paper."""
+
+    receipts: Mapping[bytes, Receipt]
+    """Of every sale, its number."""
+
+    states: Mapping[bytes, str]
+
+    @property
+    def unknown(self) -> int:
+        """Slips of which nobody knows whether they are on paper."""
+        return sum(state == "unknown" for state in self.states.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """One shop, judged."""
+
+    wanted: Sums
+    """By the data set."""
+
+    edge: Sums
+    central: Sums
+    stock_right: tuple[int, int]
+    """Articles of which as much is left as must be, at the shop and at head office."""
+
+    articles: int
+    printed: int
+    copies: int
+    unknown: int
+    differences: tuple[str, ...]
+    """In words; none if all is well."""
+
+
+def judge(
+    goods: ShopGoods,
+    count: int,
+    wanted: Sums,
+    found: tuple[File, File],
+    slips: Slips,
+    papers: Papers,
+) -> Verdict:
+    """Compare everything there is about a shop's first `count` baskets.
+
+    Args:
+        goods: What was to be sold.
+        count: How many baskets were.
+        wanted: Their sums by the data set.
+        found: What the files of the shop and of head office say.
+        slips: What the shop's file says of its paper.
+        papers: What came out of its printer.
+    """
+    due = {
+        sale.bytes: goods.due(basket)
+        for sale, basket in zip(goods.ids[:count], goods.baskets, strict=False)
+    }
+    sold = goods.sold(count)
+    left = {sku: milli - sold[sku] for sku, milli in goods.delivery().items()}
+    differences = list(_sums("the baskets", Sums.of(due), wanted))
+    right = []
+    for who, file in zip(("the shop", "head office"), found, strict=True):
+        differences += _sums(who, Sums.of(file.sales), wanted)
+        differences += _sales(who, file.sales, due)
+        wrong = [sku for sku in left.keys() | file.stock if file.stock.get(sku) != left.get(sku)]
+        if wrong:
+            differences.append(f"{who}: stock of {len(wrong)} articles, first {min(wrong)}")
+        if file.amiss:
+            differences.append(f"{who}: {file.amiss} facts amiss")
+        right.append(sum(file.stock.get(sku) == milli for sku, milli in left.items()))
+    differences += _numbers(slips.receipts)
+    differences += _paper(slips, papers)
+    return Verdict(
+        wanted=wanted,
+        edge=Sums.of(found[0].sales),
+        central=Sums.of(found[1].sales),
+        stock_right=(right[0], right[1]),
+        articles=len(left),
+        printed=papers.originals.total(),
+        copies=papers.copies.total(),
+        unknown=slips.unknown,
+        differences=tuple(differences),
+    )
+
+
+def of_edge(path: Path) -> tuple[File, Slips]:
+    """Read a node's closed database."""
+    with _opened(path) as database:
+        rows = database.execute(
+            "SELECT event, lines, quantity_milli, total_minor, series, number FROM sales"
+            " WHERE stage = ?",
+            (CLOSED,),
+        ).fetchall()
+        amiss = _count(database, f"sales WHERE stage <> {CLOSED}")
+        amiss += _count(database, "quarantine") + _count(database, "duplicates")
+        file = File(
+            sales={bytes(row[0]): Due(*row[1:4]) for row in rows},
+            stock=dict(database.execute("SELECT sku, quantity_milli FROM stock")),
+            amiss=amiss,
+        )
+        slips = Slips(
+            receipts={bytes(row[0]): (row[4], row[5]) for row in rows},
+            states={
+                bytes(event): state
+                for event, state in database.execute("SELECT event, state FROM slips")
+            },
+        )
+    return file, slips
+
+
+def of_central(path: Path, store: str) -> File:
+    """Read what head office's closed database has of one store; lines are counted one by one."""
+    with _opened(path) as database:
+        rows = database.execute(
+            "SELECT s.event, count(l.line), sum(l.quantity_milli), s.total_minor"
+            " FROM sales s JOIN sale_lines l ON l.store = s.store AND l.sale = s.sale"
+            " WHERE s.store = ? AND s.stage = ? GROUP BY s.event, s.total_minor",
+            (store, CLOSED),
+        ).fetchall()
+        amiss = _count(database, f"sales WHERE stage <> {CLOSED} AND store = ?", store)
+        amiss += _count(database, "quarantine WHERE store = ?", store)
+        amiss += _count(database, "duplicates WHERE store = ?", store)
+        return File(
+            sales={bytes(row[0]): Due(*row[1:4]) for row in rows},
+            stock=dict(
+                database.execute("SELECT sku, quantity_milli FROM stock WHERE store = ?", (store,))
+            ),
+            amiss=amiss,
+        )
+
+
+def _sums(who: str, got: Sums, wanted: Sums) -> Iterator[str]:
+    if got != wanted:
+        less = got.less(wanted)
+        yield (
+            f"{who}: {less.sales:+} sales, {less.lines:+} lines, {less.quantity_milli:+} "
+            f"thousandths, {less.value_minor:+} grosz against the data set"
+        )
+
+
+def _sales(who: str, got: Sales, due: Sales) -> Iterator[str]:
+    kinds = {
+        "lost": due.keys() - got.keys(),
+        "of nobody": got.keys() - due.keys(),
+        "not what was bought": {sale for sale in due.keys() & got.keys() if due[sale] != got[sale]},
+    }
+    for kind, sales in kinds.items():
+        if sales:
+            named = ", ".join(sale.hex() for sale in sorted(sales)[:_LISTED])
+            yield f"{who}: {len(sales)} sales {kind}: {named}"
+
+
+def _numbers(receipts: Mapping[bytes, Receipt]) -> Iterator[str]:
+    """Receipts of a series are numbered 1, 2, 3 … without a gap."""
+    series: dict[str, list[int]] = {}
+    for name, number in receipts.values():
+        series.setdefault(name, []).append(number)
+    for name, numbers in series.items():
+        if sorted(numbers) != list(range(1, len(numbers) + 1)):
+            yield f"series {name}: {len(numbers)} receipts, the last is number {max(numbers)}"
+
+
+def _paper(slips: Slips, papers: Papers) -> Iterator[str]:
+    if papers.strange:
+        yield f"{papers.strange} receipts without a number"
+    known = set(slips.receipts.values())
+    nobody = (papers.originals.keys() | papers.copies.keys()) - known
+    if nobody:
+        yield f"{len(nobody)} receipts of no sale, first {min(nobody)}"
+    for sale, receipt in slips.receipts.items():
+        name = f"receipt {receipt[0]}/{receipt[1]}"
+        originals, copies = papers.originals[receipt], papers.copies[receipt]
+        state = slips.states.get(sale, "missing")
+        if originals > 1:
+            yield f"{name}: {originals} originals on paper"
+        if state not in ("printed", "copy", "unknown"):
+            yield f"{name}: its slip is {state}"
+        if (state == "printed" and not originals) or (state == "copy" and not copies):
+            yield f"{name}: {state}, and not on paper"
+
+
+def _count(database: sqlite3.Connection, what: str, *values: str) -> int:
+    return int(database.execute(f"SELECT count(*) FROM {what}", values).fetchone()[0])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+        yield database

@@ -1,0 +1,156 @@
+"""HTTP to one shop's node, as any client would speak it: JSON and a token."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from uuid import UUID
+
+import aiohttp
+import msgspec
+
+T = TypeVar("T")
+
+TIMEOUT_S = 10.0
+BACK_S = 60.0
+"""A node that was killed is back long before."""
+
+DELIVERY_LINES = 500
+
+
+class Away(Exception):
+    """The node does not answer: it is down, or went down while answering."""
+
+
+class Refused(Exception):
+    """The node answered, and would not."""
+
+
+class Conflict(Refused):
+    """An id is taken by something else."""
+
+
+class ShownLine(msgspec.Struct, frozen=True):
+    """What is used of a basket's line."""
+
+    line: int
+    sku: str
+    quantity_milli: int
+    total_minor: int
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What is used of a till."""
+
+    lines: tuple[ShownLine, ...]
+    total_minor: int
+    to_confirm: tuple[int, ...]
+    notice: str
+
+
+class Device(msgspec.Struct, frozen=True):
+    """What is used of a device."""
+
+    id: str
+    state: str
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What is used of a node's status."""
+
+    link: str
+    waiting: int
+    sales: int
+    articles: int
+    slips: dict[str, int]
+    devices: tuple[Device, ...]
+
+
+class TillClient:
+    """One till of one node."""
+
+    def __init__(self, http: aiohttp.ClientSession, address: str, till: str) -> None:
+        """Speak to an address; `token` must be set before anything is asked."""
+        self.token = ""
+        self._http, self._address, self._till = http, address, till
+        self._timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+
+    async def shown(self) -> Shown:
+        """Look at the basket."""
+        return _read(await self._ask("GET", f"/v1/tills/{self._till}"), Shown)
+
+    async def clear(self) -> Shown:
+        """Empty the basket."""
+        return _read(await self._ask("DELETE", f"/v1/tills/{self._till}/basket"), Shown)
+
+    async def change(self, line: int, change: Mapping[str, Any]) -> Shown:
+        """Correct a line."""
+        path = f"/v1/tills/{self._till}/lines/{line}"
+        return _read(await self._ask("PATCH", path, change), Shown)
+
+    async def pay(self, sale: UUID, tendered_minor: int, cashier: str) -> None:
+        """Sell the basket for cash; the same again sells nothing more."""
+        payment = {
+            "sale": str(sale),
+            "method": "cash",
+            "tendered_minor": tendered_minor,
+            "cashier": cashier,
+        }
+        await self._ask("POST", f"/v1/tills/{self._till}/payments", payment)
+
+    async def recorded(self, sale: UUID) -> bool:
+        """Ask whether a sale is on disk."""
+        return await self._ask("GET", f"/v1/sales/{sale}", missing=True) is not None
+
+    async def deliver(self, document: UUID, goods: Mapping[str, int]) -> None:
+        """Record goods received; the same again changes nothing."""
+        lines = [{"sku": sku, "quantity_milli": milli} for sku, milli in goods.items()]
+        body = {"kind": "goods_received", "supplier": "Karb demo", "lines": lines}
+        await self._ask("PUT", f"/v1/documents/{document}", body)
+
+    async def status(self) -> Status:
+        """Ask how the node is."""
+        return _read(await self._ask("GET", "/v1/status"), Status)
+
+    async def back(self, scanner: str) -> None:
+        """Wait until the node answers and its scanner is plugged in.
+
+        Raises:
+            TimeoutError: It does not come back.
+        """
+        async with asyncio.timeout(BACK_S):
+            while True:
+                try:
+                    devices = (await self.status()).devices
+                    if any(one.id == scanner and one.state == "connected" for one in devices):
+                        return
+                except Away:
+                    pass
+                await asyncio.sleep(0.1)
+
+    async def _ask(
+        self, method: str, path: str, body: Any = None, *, missing: bool = False
+    ) -> bytes | None:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        data = None
+        if body is not None:
+            data = msgspec.json.encode(body)
+            headers["Content-Type"] = "application/json"
+        try:
+            async with self._http.request(
+                method, self._address + path, data=data, headers=headers, timeout=self._timeout
+            ) as answer:
+                said = await answer.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Away(f"{self._address}: {error!r}") from error
+        if answer.status < 400:
+            return said
+        if answer.status == 404 and missing:
+            return None
+        if answer.status >= 500:
+            raise Away(f"{self._address}: {answer.status}: {said[:500]!r}")
+        kind = Conflict if answer.status == 409 else Refused
+        raise kind(f"{method} {path}: {answer.status}: {said[:500].decode(errors='replace')}")
+
+
+def _read(said: bytes | None, kind: type[T]) -> T:
+    return msgspec.json.decode(said or b"", type=kind)

@@ -1,0 +1,162 @@
+"""The commands as a person runs them: processes, exit codes, what they print."""
+
+import json
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+from central.config import Busy, Folder
+from sync.enrolment import EnrolmentCode
+
+
+def karb(*words, data=None, as_json=True, check=None):
+    told = [sys.executable, "-m", "central", *map(str, words)]
+    if data is not None:
+        told += ["--data", str(data)]
+    if as_json:
+        told.append("--json")
+    done = subprocess.run(told, capture_output=True, text=True, timeout=60, check=False)
+    if check is not None:
+        assert done.returncode == check, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def answer(*words, data):
+    return json.loads(karb(*words, data=data, check=0).stdout)
+
+
+class Running:
+    """`karb-central run`."""
+
+    def __init__(self, data, *more):
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "central",
+                "run",
+                "--data",
+                str(data),
+                "--json",
+                "--listen",
+                "127.0.0.1:0",
+                *more,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self):
+        self.url = json.loads(self.process.stdout.readline())["url"]
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        _, self.errors = self.process.communicate(timeout=30)
+
+
+def test_a_head_office_from_nothing(tmp_path):
+    data = tmp_path / "head office"
+    made = answer("init", "--host", "Centrala.Example", data=data)
+    assert made["hosts"] == ["centrala.example"]
+    with Running(data) as running:
+        assert running.url.startswith("https://127.0.0.1:")
+        store = answer("store", "add", "KRK1", "--name", "Kraków", "--fiscal", data=data)
+        assert store == {"store": "KRK1", "name": "Kraków", "changed": True}
+        code = answer("enrol-code", "--store", "KRK1", data=data)["code"]
+        assert EnrolmentCode.parse(code).authority.hex() == made["fingerprint"][:32]
+        words = karb("token", "create", "--scope", "read", "--name", "x", data=data, as_json=False)
+        assert words.stdout.startswith("karb_read_")
+        assert json.loads((data / "run.json").read_text())["url"] == running.url
+        assert (data / "admin.token").stat().st_mode & 0o777 == 0o600
+        assert answer("backup", tmp_path / "copy.db", data=data)["facts"] == 3
+        with pytest.raises(Busy, match="in use"), Folder(data).locked():
+            pass
+    assert running.process.returncode == 0
+    assert not (data / "run.json").exists()
+    assert not (data / "admin.token").exists()
+    assert "KRK1" in karb("status", data=data, as_json=False, check=0).stdout
+
+
+def test_the_ledger_survives_kill_9(made, tmp_path):
+    data = shutil.copytree(made, tmp_path / "central")
+    again = karb("init", data=data, check=1)
+    assert "already" in json.loads(again.stdout)["message"]
+    with Running(data) as running:
+        answer("store", "add", "KRK1", "--name", "Kraków", data=data)
+        running.process.kill()
+        running.process.wait()
+    assert (data / "run.json").exists()  # stale; the lock says so
+    with Running(data):
+        assert [row["id"] for row in answer("status", data=data)["stores"]] == ["KRK1"]
+
+
+def test_a_catalogue_from_a_file(made, tmp_path):
+
+    data = shutil.copytree(made, tmp_path / "central")
+    good = tmp_path / "cennik.csv"
+    good.write_bytes("sku;nazwa;vat;cena\nA;Masło;5;5,90\n".encode("cp1250"))
+    told = karb("catalogue", "import", good, data=data, as_json=False, check=0)
+    assert "1 articles" in told.stdout
+    bad = tmp_path / "bad.csv"
+    bad.write_text("sku;nazwa;vat;cena\nA;Masło;5;drogo\n")
+    done = karb("catalogue", "import", bad, data=data, check=4)
+    message = json.loads(done.stdout)["message"]
+    assert all(word in message for word in ("row 2", "drogo", "zloty"))
+    done = karb("catalogue", "import", tmp_path / "none.csv", data=data, check=2)
+    assert "none.csv" in json.loads(done.stdout)["message"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("run", "--listen", "nonsense"), 2, "HOST:PORT"),
+        (("run", "--database", "postgresql://u:secret@h/x"), 2, "SQLite only"),
+        (("enrol-code", "--store", "NOPE"), 4, "store add"),
+    ],
+)
+def test_a_refusal_names_the_value_and_the_cure(made, words, code, said):
+    done = karb(*words, data=made, check=code)
+    message = json.loads(done.stdout)["message"]
+    assert said in message
+    assert "secret" not in message
+
+
+def test_wrong_usage_and_a_missing_folder(tmp_path):
+    assert karb("store", "add", as_json=False).returncode == 2
+    karb("init", "--host", "a b", data=tmp_path / "x", check=2)
+    assert not (tmp_path / "x").exists()
+    done = karb("status", data=tmp_path / "nowhere", check=1)
+    assert "init" in json.loads(done.stdout)["message"]
+
+
+def test_a_taken_address_is_said_so(made, tmp_path):
+
+    data = shutil.copytree(made, tmp_path / "central")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = karb("run", "--listen", f"127.0.0.1:{port}", data=data, check=1)
+    assert str(port) in json.loads(done.stdout)["message"]
+
+
+def test_a_damaged_journal_fails_the_command(made, tmp_path):
+
+    data = shutil.copytree(made, tmp_path / "central")
+    with closing(sqlite3.connect(data / "ledger.db")) as raw:
+        raw.execute("UPDATE facts SET body = zeroblob(9) WHERE seq = 2")
+        raw.commit()
+    done = karb("journal", "verify", data=data, check=1)
+    assert "fact 2 (node.enrolled" in json.loads(done.stdout)["faults"][0]
+    done = karb("journal", "verify", data=data, as_json=False, check=1)
+    assert "fact 2 (node.enrolled" in done.stderr

@@ -1,0 +1,188 @@
+"""The second judge: it must say zero when all is well, and must not when it is not."""
+
+import json
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from edge.demo import goods, paper, sums
+from edge.demo.sums import Sums
+
+COUNT = 5
+SERIES = "K1-ABCDEFGH"
+EDGE_TABLES = Path("edge/store/migrations/0001_journal_and_views.sql")
+CENTRAL_TABLES = """
+CREATE TABLE sales (store, sale, event, stage, total_minor, PRIMARY KEY (store, sale));
+CREATE TABLE sale_lines (store, sale, line, sku, quantity_milli, PRIMARY KEY (store, sale, line));
+CREATE TABLE stock (store, sku, quantity_milli);
+CREATE TABLE quarantine (store, node);
+CREATE TABLE duplicates (store, node);
+"""
+
+
+@pytest.fixture
+def chosen(monkeypatch):
+    monkeypatch.setattr("edge.demo.baskets.available", lambda: False)
+    return goods.choose(2, COUNT + 1, seed=3)
+
+
+@pytest.fixture
+def shop(chosen):
+    return chosen.shops[0]
+
+
+@pytest.fixture
+def evening(tmp_path, chosen, shop):
+    """What a perfect evening leaves behind."""
+    sold = shop.sold(COUNT)
+    left = [(sku, milli - sold[sku]) for sku, milli in shop.delivery().items()]
+    sales = list(zip(shop.ids[:COUNT], shop.baskets, strict=False))
+    root = Path(__file__).parents[3]
+    with closing(sqlite3.connect(tmp_path / "edge")) as edge, edge:
+        edge.executescript((root / EDGE_TABLES).read_text())
+        edge.executemany("INSERT INTO stock (sku, quantity_milli, as_of_ms) VALUES (?, ?, 0)", left)
+        for number, (id_, basket) in enumerate(sales, 1):
+            due = shop.due(basket)
+            edge.execute(
+                "INSERT INTO sales (event, stage, later, series, number, lines, quantity_milli,"
+                " total_minor) VALUES (?, 4, 0, ?, ?, ?, ?, ?)",
+                (id_.bytes, SERIES, number, due.lines, due.quantity_milli, due.total_minor),
+            )
+            state = {1: "copy", 2: "unknown"}.get(number, "printed")
+            edge.execute("INSERT INTO slips VALUES (?, 'K1', ?)", (id_.bytes, state))
+    with closing(sqlite3.connect(tmp_path / "central")) as central, central:
+        central.executescript(CENTRAL_TABLES)
+        central.executemany("INSERT INTO stock VALUES (?, ?, ?)", [(shop.id, *row) for row in left])
+        central.execute("INSERT INTO stock VALUES ('another', '1001', 5)")
+        for number, (id_, basket) in enumerate(sales):
+            total = shop.due(basket).total_minor
+            central.execute(
+                "INSERT INTO sales VALUES (?, ?, ?, 4, ?)", (shop.id, number, id_.bytes, total)
+            )
+            central.executemany(
+                "INSERT INTO sale_lines VALUES (?, ?, ?, ?, ?)",
+                [
+                    (shop.id, number, n, line.sku, line.quantity_milli)
+                    for n, line in enumerate(basket.lines)
+                ],
+            )
+    slips = [slip(number) for number in (2, 3, 4, 5)] + [slip(1, "KOPIA\n")]
+    keep(tmp_path / "paper", *slips)
+    return tmp_path
+
+
+def slip(number, head=""):
+    return f"    {head}   NIEFISKALNY\nKawa   12,00A\nParagon    {SERIES}/{number}\nKasa K1"
+
+
+def keep(path, *texts):
+    with path.open("a") as file:
+        for text in texts:
+            file.write(json.dumps({"text": text, "job": None, "at": 0}) + "\n")
+
+
+def judged(folder, chosen, shop):
+    totals = chosen.totals(shop, COUNT)
+    edge, slips = sums.of_edge(folder / "edge")
+    central = sums.of_central(folder / "central", shop.id)
+    wanted = Sums(totals.baskets, totals.lines, totals.quantity_milli, totals.value_minor)
+    papers = paper.read([folder / "paper"])
+    return sums.judge(shop, COUNT, wanted, (edge, central), slips, papers)
+
+
+def doctor(folder, file, statement):
+    with closing(sqlite3.connect(folder / file)) as database, database:
+        assert database.execute(statement).rowcount
+
+
+def test_a_perfect_evening(evening, chosen, shop):
+    verdict = judged(evening, chosen, shop)
+    assert verdict.differences == ()
+    assert verdict.wanted == verdict.edge == verdict.central
+    assert verdict.wanted.sales == COUNT
+    assert verdict.stock_right == (verdict.articles, verdict.articles)
+    assert (verdict.printed, verdict.copies, verdict.unknown) == (4, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("file", "statement", "said"),
+    [
+        ("edge", "UPDATE sales SET total_minor = total_minor + 1 WHERE number = 2", r"\+1 grosz"),
+        (
+            "edge",
+            "UPDATE sales SET quantity_milli = quantity_milli - 1 WHERE number = 2",
+            "-1 thou",
+        ),
+        ("edge", "UPDATE sales SET lines = lines + 1 WHERE number = 1", r"\+1 lines"),
+        ("edge", "DELETE FROM sales WHERE number = 5", "shop: 1 sales lost"),
+        ("edge", "UPDATE sales SET stage = 1 WHERE number = 5", "the shop: 1 facts amiss"),
+        ("edge", "UPDATE sales SET event = x'00' WHERE number = 3", "1 sales of nobody: 00"),
+        ("edge", "UPDATE sales SET number = 9 WHERE number = 5", "the last is number 9"),
+        ("edge", "UPDATE stock SET quantity_milli = quantity_milli + 1", "shop: stock of"),
+        ("edge", "INSERT INTO quarantine VALUES (1, 1, 'bad')", "the shop: 1 facts amiss"),
+        ("edge", "INSERT INTO duplicates VALUES (x'00', 1, 1)", "the shop: 1 facts amiss"),
+        ("edge", "UPDATE slips SET state = 'intended' WHERE state = 'copy'", "slip is intended"),
+        ("edge", "DELETE FROM slips WHERE state = 'copy'", "its slip is missing"),
+        ("edge", "UPDATE slips SET state = 'copy' WHERE state = 'unknown'", "copy, and not on"),
+        ("central", "DELETE FROM sales WHERE sale = 0", "head office: 1 sales lost"),
+        ("central", "DELETE FROM sale_lines WHERE sale = 0 AND line = 0", "-1 lines"),
+        ("central", "UPDATE sales SET total_minor = total_minor - 1 WHERE sale = 1", "-1 grosz"),
+        ("central", "UPDATE stock SET quantity_milli = 0 WHERE store = 'S1'", "office: stock of"),
+        ("central", "INSERT INTO duplicates VALUES ('S1', 1)", "head office: 1 facts amiss"),
+        ("central", "INSERT INTO quarantine VALUES ('S1', 1)", "head office: 1 facts amiss"),
+    ],
+)
+def test_a_doctored_file_is_a_difference(evening, chosen, shop, file, statement, said):
+    doctor(evening, file, statement)
+    differences = judged(evening, chosen, shop).differences
+    assert any(re.search(said, one) for one in differences), differences
+
+
+def test_amounts_swapped_between_sales_are_a_difference(evening, chosen, shop):
+    with closing(sqlite3.connect(evening / "central")) as database, database:
+        totals = dict(database.execute("SELECT sale, total_minor FROM sales WHERE sale < 2"))
+        assert totals[0] != totals[1]
+        database.executemany(
+            "UPDATE sales SET total_minor = ? WHERE sale = ?", [(totals[0], 1), (totals[1], 0)]
+        )
+    (difference,) = judged(evening, chosen, shop).differences
+    assert "head office: 2 sales not what was bought" in difference
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (slip(3), "2 originals on paper"),
+        (slip(8), "receipts of no sale"),
+        ("KAWA", "1 receipts without a number"),
+    ],
+)
+def test_paper_that_should_not_be_there(evening, chosen, shop, text, said):
+    keep(evening / "paper", text)
+    (difference,) = judged(evening, chosen, shop).differences
+    assert said in difference
+
+
+def test_a_printed_slip_that_is_not_on_paper(evening, chosen, shop):
+    lines = (evening / "paper").read_text().splitlines(keepends=True)
+    (evening / "paper").write_text("".join(line for line in lines if f"{SERIES}/4" not in line))
+    (difference,) = judged(evening, chosen, shop).differences
+    assert difference == f"receipt {SERIES}/4: printed, and not on paper"
+
+
+def test_a_second_copy_is_none(evening, chosen, shop):
+    keep(evening / "paper", slip(2, "KOPIA\n"))
+    verdict = judged(evening, chosen, shop)
+    assert verdict.differences == ()
+    assert verdict.copies == 2
+
+
+def test_a_torn_line_is_no_receipt(tmp_path):
+    path = tmp_path / "paper"
+    keep(path, slip(1))
+    whole = path.read_text()
+    path.write_text(whole + whole[: len(whole) // 2])
+    assert paper.read([path]).originals == {(SERIES, 1): 1}
