@@ -7,6 +7,7 @@ import secrets
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import structlog
 
@@ -14,6 +15,7 @@ from central.api.access import ADMIN, Access
 from central.api.server import Server, serve
 from central.config import Config, Folder
 from central.ledger.database import file_of
+from central.ledger.ledger import wall_ms
 from central.nodes.authority import write_secret
 from central.office import Office, open_office
 from sync.contract import token
@@ -25,12 +27,23 @@ _LOCK_S = 3.0
 log = structlog.get_logger()
 
 
-async def run(config: Config, ready: Callable[[str], None]) -> None:
-    """Run until SIGTERM or SIGINT.
+async def run(
+    config: Config,
+    ready: Callable[[str], None],
+    stopping: Callable[[], None],
+    now_ms: Callable[[], int] = wall_ms,
+) -> None:
+    """Run until SIGTERM or SIGINT, or until the ledger's writing thread fails.
+
+    Args:
+        config: What to run.
+        ready: Told where it listens.
+        stopping: Told that it begins to stop; there is a limit to how long that may take.
+        now_ms: The clock of what is written.
 
     Raises:
         Busy: Another process holds the folder.
-        LedgerUnavailable: The ledger cannot be opened.
+        LedgerUnavailable: The ledger cannot be opened, or not be written any more.
         UnknownDatabase: `--database` is of a kind this version does not take.
         OSError: The address is taken.
     """
@@ -39,7 +52,7 @@ async def run(config: Config, ready: Callable[[str], None]) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(folder.locked(_LOCK_S))
         office = await stack.enter_async_context(
-            open_office(folder, file_of(config.database) if config.database else None)
+            open_office(folder, file_of(config.database) if config.database else None, now_ms)
         )
         office.authority.serve(folder.read_hosts())
         admin = token.make(ADMIN, secrets.token_bytes(token.SECRET_BYTES), (ADMIN,))
@@ -58,8 +71,14 @@ async def run(config: Config, ready: Callable[[str], None]) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         ready(url)
         log.info("listening", url=url, node=office.ledger.own.node.hex())
-        await stop.wait()
+        lost = asyncio.wrap_future(office.ledger.lost)
+        stopped = asyncio.create_task(stop.wait())
+        stack.push_async_callback(_end, stopped)
+        await asyncio.wait((lost, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopping()
         log.info("stopping")
+        if lost.done():
+            await lost
 
 
 async def _renew(server: Server, office: Office, folder: Folder) -> None:
@@ -70,6 +89,6 @@ async def _renew(server: Server, office: Office, folder: Folder) -> None:
             server.context.load_cert_chain(folder.server)
 
 
-async def _end(task: "asyncio.Task[None]") -> None:
+async def _end(task: "asyncio.Task[Any]") -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -6,7 +6,7 @@ the ledger for a moment.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,21 +14,18 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-from sqlalchemy import insert
 
 from central import VERSION, orders
 from central.catalogue.importer import parse
 from central.catalogue.publish import Published, publish
 from central.config import STORE, Folder
-from central.ledger import author, reading, upkeep
+from central.ledger import author, contacts, reading, tokens, upkeep
 from central.ledger.errors import Refused
 from central.ledger.ledger import Ledger, wall_ms
-from central.ledger.tables import TOKENS
 from central.ledger.unit import Unit
 from central.nodes.authority import Authority
 from central.nodes.enrolment import Enrolment
-from central.nodes.peers import Peers, load_contacts
-from sync.chain import ALL
+from central.nodes.peers import Peers
 from sync.contract import token
 from sync.facts.node import NodeRevoked, StoreDescribed
 
@@ -113,13 +110,7 @@ class Office:
             made = token.make(order.scope, secrets.token_bytes(token.SECRET_BYTES), SCOPES)
         except token.BadToken as error:
             raise Refused(str(error)) from error
-        await self.ledger.write(
-            lambda unit: unit.connection.execute(
-                insert(TOKENS).values(
-                    store=ALL, digest=made.digest, name=name, scope=made.scope, made_ms=unit.now_ms
-                )
-            )
-        )
+        await self.ledger.write(lambda unit: tokens.keep(unit, made.digest, name, made.scope))
         return {"token": made.text, "scope": made.scope, "name": name}
 
     async def _revoke(self, order: orders.NodeRevoke) -> dict[str, Any]:
@@ -182,16 +173,25 @@ class Office:
 
 
 @asynccontextmanager
-async def open_office(folder: Folder, database: Path | None = None) -> AsyncIterator[Office]:
+async def open_office(
+    folder: Folder, database: Path | None = None, now_ms: Callable[[], int] = wall_ms
+) -> AsyncIterator[Office]:
     """Open head office without a server; the caller holds `folder.locked()`.
+
+    Args:
+        folder: Where it lives.
+        database: Its ledger, if that is not in the folder.
+        now_ms: The clock of what is written.
 
     Raises:
         LedgerUnavailable: It was never made, or cannot be read.
     """
     authority = Authority.load(folder)
-    ledger = await asyncio.to_thread(Ledger.open, database or folder.ledger, authority.node_key)
+    ledger = await asyncio.to_thread(
+        Ledger.open, database or folder.ledger, authority.node_key, now_ms
+    )
     try:
-        peers = Peers(ledger, authority.certificate, await ledger.read(load_contacts))
+        peers = Peers(ledger, authority.certificate, await ledger.read(contacts.load))
         yield Office(
             ledger, authority, peers, Enrolment(ledger, authority), authority.secret("cookie")
         )

@@ -1,6 +1,7 @@
 """One node, built and started in the order of this page, and stopped in reverse."""
 
 import asyncio
+import logging
 import os
 import secrets
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 
 from edge import folder
 from edge.api.call import SCOPES, Node
@@ -25,6 +27,7 @@ from edge.keys import NodeKey
 from edge.link import tls
 from edge.link.uplink import Uplink
 from edge.memory import kept_small
+from edge.store.connection import StoreError
 from edge.store.store import Store
 from edge.till.counter import Counter
 from hw.supervisor import Supervisor
@@ -44,7 +47,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
 
     Raises:
         NotEnrolled: `karb init` has not been run in the data folder.
-        StoreError: The database is a newer program's.
+        StoreError: The database is gone, damaged, or a newer program's.
         OSError: The API's address is taken, or a file cannot be read.
     """
     data = config.data
@@ -109,13 +112,14 @@ async def opened(config: Config) -> AsyncIterator[tuple[Store, Clock]]:
 
     Raises:
         NotEnrolled: `karb init` has not been run in the data folder.
-        StoreError: The database is a newer program's.
+        StoreError: The database is gone, damaged, or a newer program's.
         OSError, ValueError: A file cannot be read.
     """
     data = config.data
     if not (data / tls.CERTIFICATE).exists():
         raise NotEnrolled(f"{data}: is no node yet; run karb init --data {data} first.")
     key = NodeKey.load(data / tls.KEY)
+    _require_database(data / DATABASE)
     clock = Clock(rtc=config.clock == "rtc" or (config.clock == "auto" and has_rtc()))
     store = await Store.open(
         data / DATABASE, key, config.store, clock, incarnation=_incarnation(), machine=_machine()
@@ -140,7 +144,7 @@ async def serve(config: Config, announce: Callable[[Running], None]) -> None:
 
 
 def log_to_stderr() -> None:
-    """One JSON object a line, for journald and for people with jq."""
+    """One JSON object a line, for journald and for people with jq; libraries' lines too."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -151,6 +155,31 @@ def log_to_stderr() -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    logging.basicConfig(handlers=[_Libraries()], level=logging.WARNING)
+
+
+class _Libraries(logging.Handler):
+    """Tells what aiohttp and asyncio have to say in our own form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            # Bytes that are no HTTP were answered with a 400; where they failed in the parser
+            # helps nobody.
+            _log.info("api.nonsense", reason=error.message)
+        else:
+            _log.warning(
+                "library", logger=record.name, said=record.getMessage(), exc_info=record.exc_info
+            )
+
+
+def _require_database(path: Path) -> None:
+    """A node has had a database since its enrolment: none there is a loss, not a beginning."""
+    if not path.exists() or not path.stat().st_size:
+        raise StoreError(
+            f"{path}: the database is gone; put a backup of it in its place, or, if there is "
+            "none, move the folder away and run karb init with a new code."
+        )
 
 
 def _tell(config: Config, port: int, admin: token.Token) -> Running:

@@ -126,6 +126,15 @@ def parse_listen(text: str) -> Listen:
     raise ValueError(f"{text!r}: expected HOST:PORT, as 127.0.0.1:8787 or [::1]:8787")
 
 
+def is_address(text: str) -> bool:
+    """Whether head office can stand at this address."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme == "https" and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def load(data: Path) -> Config:
     """Read `karb.toml` in the data folder.
 
@@ -185,6 +194,11 @@ def moved(config: Config, listen: str | None, cert: Path | None, key: Path | Non
             mistakes.append(f"--listen {error}")
     config = replace(config, tls_cert=cert or config.tls_cert, tls_key=key or config.tls_key)
     _check_together(config, mistakes)
+    mistakes.extend(
+        f"{name}: {path} is no file; expected one in PEM"
+        for name, path in (("tls_cert", config.tls_cert), ("tls_key", config.tls_key))
+        if path is not None and not path.is_file()
+    )
     if mistakes:
         raise BadConfig(config.data / FILE, mistakes)
     return config
@@ -313,8 +327,7 @@ def _as_text(value: str | float) -> str:
 
 def _address(root: _Table) -> str:
     text = root.text("central")
-    parts = urlsplit(text)
-    if text and (parts.scheme != "https" or not parts.hostname):
+    if text and not is_address(text):
         root.wrong("central", "an address as https://centrala.example:8443")
     return text.rstrip("/")
 

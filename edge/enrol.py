@@ -8,7 +8,6 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from edge.clock import Clock
+from edge.config import is_address
 from edge.keys import NodeKey
 from edge.link import tls
 from edge.link.carrier import LinkRefused, LinkUnreachable, request
@@ -64,7 +64,7 @@ async def enrol(data: Path, central: str, code: str, name: str) -> Enrolled:
         EnrolRefused: The code, the address or the folder is wrong; says what to do.
         LinkUnreachable: Head office did not answer.
     """
-    if urlsplit(central).scheme != "https" or not urlsplit(central).hostname:
+    if not is_address(central):
         raise EnrolRefused(f"Central {central!r}: expected an address like https://host:8443.")
     if (data / tls.CERTIFICATE).exists():
         raise EnrolRefused(f"{data}: is a node's already; take another folder.")
@@ -130,7 +130,7 @@ async def renew(client: aiohttp.ClientSession, data: Path, central: str) -> None
     key = NodeKey.load(data / tls.KEY)
     said = await _asking(client, f"{central}/v1/renew", data, RenewRequest(csr=_csr(key)))
     answer = msgspec.json.decode(said, type=RenewAnswer)
-    root = x509.load_pem_x509_certificate((data / tls.AUTHORITY).read_bytes())
+    root = tls.certificate(data, tls.AUTHORITY)
     ours = judge(x509.load_pem_x509_certificate(answer.certificate.encode()), root, None)
     if ours.node != key.node:
         raise LinkRefused("Central renewed another machine's certificate; nothing was changed.")

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -13,6 +14,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from sync.identity import node_id, raw_public
+
+_CURE = "put a backup of it in its place, or enrol this machine again in another folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +43,12 @@ class NodeKey:
             FileNotFoundError: The node was never enrolled.
             ValueError: The file is no Ed25519 key.
         """
-        private = load_pem_private_key(path.read_bytes(), password=None)
+        try:
+            private = load_pem_private_key(path.read_bytes(), password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise ValueError(f"{path}: no key can be read from it; {_CURE}.") from error
         if not isinstance(private, Ed25519PrivateKey):
-            raise ValueError(f"{path}: expected an Ed25519 key; run karb init again.")  # noqa: TRY004 - a wrong file, not a wrong call
+            raise ValueError(f"{path}: expected an Ed25519 key; {_CURE}.")  # noqa: TRY004 - a wrong file, not a wrong call
         return cls.of(private)
 
     def save(self, path: Path) -> None:

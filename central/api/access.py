@@ -9,7 +9,7 @@ from aiohttp import web
 
 from central.api import session
 from central.api.refusals import Denied, TooMany
-from central.ledger import reading
+from central.ledger import tokens
 from central.ledger.ledger import Ledger, wall_ms
 from sync.contract import token
 
@@ -66,7 +66,7 @@ class Access:
         return await self._known(shown.digest)
 
     async def _known(self, digest: bytes) -> str | None:
-        return await self.ledger.read(lambda connection: reading.token_scope(connection, digest))
+        return await self.ledger.read(lambda connection: tokens.scope(connection, digest))
 
 
 @dataclass(slots=True)

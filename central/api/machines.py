@@ -1,5 +1,6 @@
 """What nodes ask: the authority, enrolment, renewal, and the exchange."""
 
+import asyncio
 from typing import TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ T = TypeVar("T")
 
 BINARY = "application/octet-stream"
 MAX_JSON = 64 * 1024
+_GOODBYE_S = 1.5
 
 
 class Machines:
@@ -73,9 +75,13 @@ class Machines:
             self._live.discard(live)
 
     async def hang_up(self) -> None:
-        """End every live connection: head office stops."""
-        for live in tuple(self._live):
-            await live.hang_up()
+        """End every live connection: head office stops. Who does not listen is not waited for."""
+        if self._live:
+            goodbyes = [asyncio.create_task(live.hang_up()) for live in self._live]
+            _, late = await asyncio.wait(goodbyes, timeout=_GOODBYE_S)
+            for goodbye in late:
+                goodbye.cancel()
+            await asyncio.gather(*goodbyes, return_exceptions=True)
 
     def _peer(self, request: web.Request) -> Identity:
         transport = request.transport
@@ -102,7 +108,7 @@ async def read_body(request: web.Request, most: int) -> bytes:
             body += chunk
             if len(body) > most:
                 raise Bad(413, f"Body over {most} bytes: send it in parts.")
-    except web.RequestPayloadError as error:
+    except (ConnectionError, web.RequestPayloadError) as error:
         raise Bad(400, "The body broke off; send all of it.") from error
     return bytes(body)
 

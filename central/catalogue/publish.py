@@ -10,11 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy import and_, func, select
 
 from central.catalogue.article import ArticleRow
-from central.ledger import author
-from central.ledger.tables import ARTICLES, PRICES
+from central.ledger import assortment, author
 from central.ledger.unit import Unit
 from sync.chain import ALL, EVENT_BYTES
 from sync.facts import Body
@@ -43,12 +41,12 @@ class Published(msgspec.Struct, frozen=True):
 
 def publish(unit: Unit, rows: Sequence[ArticleRow]) -> Published:
     """Write what is new or changed as facts of all stores."""
-    known = _articles(unit)
+    known = assortment.articles(unit.connection)
     articles = [row for row in map(_article, rows) if row != known.get(row.sku)]
     prices = list(_changed(unit, rows))
     if not articles and not prices:
         return Published(len(rows), 0, 0, 0)
-    revision = max(_last_revision(unit) + 1, unit.now_ms // 1000)
+    revision = max(assortment.last_revision(unit.connection) + 1, unit.now_ms // 1000)
     told: list[Body] = [
         Articles(revision, ArticleColumns.of(tuple(part))) for part in _parts(articles)
     ]
@@ -71,41 +69,8 @@ def _article(row: ArticleRow) -> Article:
     )
 
 
-def _articles(unit: Unit) -> dict[str, Article]:
-    """Return every article as it was last told."""
-    last = (
-        select(ARTICLES.c.sku, func.max(ARTICLES.c.revision).label("revision"))
-        .where(ARTICLES.c.store == ALL)
-        .group_by(ARTICLES.c.sku)
-        .subquery()
-    )
-    same = and_(ARTICLES.c.sku == last.c.sku, ARTICLES.c.revision == last.c.revision)
-    found = {}
-    for row in unit.connection.execute(
-        select(ARTICLES).join(last, same).where(ARTICLES.c.store == ALL)
-    ):
-        found[row.sku] = Article(
-            row.sku,
-            row.name,
-            row.fiscal_name,
-            row.unit,
-            row.vat,
-            tuple(row.codes.split()),
-            row.deposit_minor,
-            row.age_min,
-            row.product_group,
-        )
-    return found
-
-
 def _changed(unit: Unit, rows: Iterable[ArticleRow]) -> Iterator[Price]:
-    prices: dict[str, dict[int, int]] = {}
-    for row in unit.connection.execute(
-        select(PRICES.c.sku, PRICES.c.from_ms, PRICES.c.unit_minor)
-        .where(PRICES.c.store == ALL)
-        .order_by(PRICES.c.sku, PRICES.c.revision)
-    ):
-        prices.setdefault(row.sku, {})[row.from_ms] = row.unit_minor  # the latest revision stays
+    prices = assortment.prices(unit.connection)
     for wanted in rows:
         known = prices.get(wanted.sku, {})
         if wanted.effective_from_ms is not None:
@@ -115,16 +80,6 @@ def _changed(unit: Unit, rows: Iterable[ArticleRow]) -> Iterator[Price]:
         in_force = max((at for at in known if at <= unit.now_ms), default=None)
         if in_force is None or known[in_force] != wanted.price_minor:
             yield Price(wanted.sku, wanted.price_minor, unit.now_ms if in_force else 0)
-
-
-def _last_revision(unit: Unit) -> int:
-    found = [
-        unit.connection.execute(
-            select(func.max(table.c.revision)).where(table.c.store == ALL)
-        ).scalar()
-        for table in (ARTICLES, PRICES)
-    ]
-    return max(revision or 0 for revision in found)
 
 
 def _parts(rows: Sequence[_Row]) -> Iterator[list[_Row]]:

@@ -4,17 +4,27 @@ import asyncio
 import gc
 import json
 import logging
+import os
 import sys
+import threading
+from collections.abc import Callable
 
 import structlog
 import uvloop
+from aiohttp.http_exceptions import HttpProcessingError
 
 from central import app
 from central.config import Config
+from central.ledger.ledger import wall_ms
+
+GRACE_S = 6.0
+"""How long stopping may take. A process that is killed loses nothing that was acknowledged."""
+
+log = structlog.get_logger()
 
 
-def run(config: Config, *, as_json: bool) -> None:
-    """Run until told to stop; see `app.run` for what it raises."""
+def run(config: Config, *, as_json: bool, now_ms: Callable[[], int] = wall_ms) -> None:
+    """Run until told to stop; see `app.run` for what it takes and raises."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -27,6 +37,7 @@ def run(config: Config, *, as_json: bool) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    logging.basicConfig(handlers=[_Libraries()], level=logging.WARNING)
 
     def ready(url: str) -> None:
         line = json.dumps({"url": url}) if as_json else f"Head office listens at {url}"
@@ -37,6 +48,33 @@ def run(config: Config, *, as_json: bool) -> None:
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
     # The writing thread lets go of the interpreter while SQLite works, and must get it back soon.
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(0.005)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(app.run(config, ready))
+        runner.run(app.run(config, ready, _limit, now_ms))
+
+
+def _limit() -> None:
+    """End the process in a while, whatever still hangs: a thread that copies, a peer, a disk."""
+    timer = threading.Timer(GRACE_S, _give_up)
+    timer.daemon = True
+    timer.start()
+
+
+def _give_up() -> None:
+    log.error("not everything ended in time; ending all the same", seconds=GRACE_S)
+    os._exit(1)
+
+
+class _Libraries(logging.Handler):
+    """Tells what aiohttp and asyncio have to say in our own form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            # Bytes that are no HTTP were answered with a 400; where they failed in the parser
+            # helps nobody.
+            log.info("no http", reason=error.message)
+        else:
+            log.warning(
+                "library", logger=record.name, said=record.getMessage(), exc_info=record.exc_info
+            )

@@ -4,6 +4,7 @@
 * `unit`, `writer`, `published`: one thread writes; others read, and see commits only.
 * `journal`, `ingest`, `author`, `lives`: streams of facts, taken in or written here.
 * `views`, `effects`, `sales`, `deliveries`, `reference`: what the facts come to.
-* `reading`: questions the API asks. `upkeep`: rebuild, verify, back up.
+* `reading`, `selling`, `assortment`: questions; `codes`, `tokens`, `contacts`: truth beside the
+  journal. `upkeep`: rebuild, verify, back up.
 * `ledger`: the face of it all, for asyncio.
 """

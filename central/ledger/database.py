@@ -50,6 +50,14 @@ def file_of(url: str) -> Path:
     return Path(parsed.database)
 
 
+def unusable(path: Path, reason: object) -> LedgerUnavailable:
+    """Say that a ledger cannot be opened, and the cure."""
+    return LedgerUnavailable(
+        f"Ledger {path}: {reason}; put a backup of it in its place (stores send again what it "
+        "lacks), or look at the disk: its room, and who may write there."
+    )
+
+
 class Database:
     """One SQLite file."""
 
@@ -80,7 +88,7 @@ class Database:
             connection = self._writer.connect()
             migrate(connection)
         except DBAPIError as error:
-            raise LedgerUnavailable(f"Ledger {self.path}: {error.orig}.") from error
+            raise unusable(self.path, error.orig) from error
         return connection
 
     @contextmanager

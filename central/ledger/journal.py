@@ -96,6 +96,16 @@ def hashes(connection: Connection, stream: StreamId, first: int, last: int) -> l
     )
 
 
+def hashes_at(connection: Connection, heads: Iterable[Head]) -> dict[StreamId, bytes]:
+    """Return what is stored at the numbers of heads; a number that is not here is left out."""
+    found = {}
+    for head in heads:
+        stored = hashes(connection, head.stream, head.seq, head.seq)
+        if stored:
+            found[head.stream] = stored[0]
+    return found
+
+
 def signed_head(connection: Connection, stream: StreamId, at: int) -> tuple[int, bytes, bytes]:
     """Return number, hash and signature of the first signed head not before `at`."""
     row = connection.execute(
@@ -150,6 +160,18 @@ def person_keys(connection: Connection, batch: Batch) -> dict[bytes, bytes]:
         )
     )
     return {row.person: row.key for row in found}
+
+
+def batch_with_keys(
+    connection: Connection, stream: StreamId, after: int
+) -> tuple[Batch, dict[bytes, bytes]] | None:
+    """Return `batch_after` and the `person_keys` of it; None at the end.
+
+    Raises:
+        LedgerUnavailable: The stream does not end on a signed head.
+    """
+    batch = batch_after(connection, stream, after)
+    return None if batch is None else (batch, person_keys(connection, batch))
 
 
 def read_facts(connection: Connection, places: Iterable[Place]) -> dict[Place, Fact]:

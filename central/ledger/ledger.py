@@ -3,16 +3,16 @@
 import asyncio
 import secrets
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from central.ledger import author, journal, lives, views
-from central.ledger.database import READERS, Database
-from central.ledger.errors import LedgerUnavailable
+from central.ledger.database import READERS, Database, unusable
 from central.ledger.ingest import Incoming, Outcome
 from central.ledger.published import Published, load_members
 from central.ledger.unit import Own, State, Unit
@@ -27,13 +27,19 @@ T = TypeVar("T")
 class Ledger:
     """An open ledger. Close it in the end."""
 
-    def __init__(self, database: Database, connection: Connection, state: State) -> None:
+    def __init__(
+        self,
+        database: Database,
+        connection: Connection,
+        state: State,
+        now_ms: Callable[[], int] = wall_ms,
+    ) -> None:
         """Take an open connection; use `Ledger.open`."""
         self._database = database
         self._connection = connection
         self.own = state.own
         self.published = Published(state.cursors, state.members)
-        self._writer = Writer(connection, state, self.published)
+        self._writer = Writer(connection, state, self.published, now_ms)
         self._pool = ThreadPoolExecutor(READERS, "ledger-reader")
 
     @classmethod
@@ -61,14 +67,16 @@ class Ledger:
             ledger.close()
 
     @classmethod
-    def open(cls, path: Path, key: Ed25519PrivateKey) -> "Ledger":
+    def open(
+        cls, path: Path, key: Ed25519PrivateKey, now_ms: Callable[[], int] = wall_ms
+    ) -> "Ledger":
         """Open, bring the tables up to date, and apply what is readable since an upgrade.
 
         Raises:
             LedgerUnavailable: There is no ledger, or it cannot be read.
         """
-        if not path.exists():
-            raise LedgerUnavailable(f"Ledger {path}: not there; run karb-central init first.")
+        if not path.exists() or not path.stat().st_size:
+            raise unusable(path, "gone")
         database = Database(path)
         try:
             connection = database.open()
@@ -80,7 +88,10 @@ class Ledger:
             state.last_hlc = max(
                 (cursor.hlc for s, cursor in cursors.items() if s.node == own.node), default=0
             )
-            ledger = cls(database, connection, state)
+            ledger = cls(database, connection, state, now_ms)
+        except (DBAPIError, ValueError, TypeError) as error:
+            database.close()
+            raise unusable(path, getattr(error, "orig", error)) from error
         except BaseException:
             database.close()
             raise
@@ -97,6 +108,11 @@ class Ledger:
     def waiting(self) -> int:
         """Jobs the writing thread has not begun."""
         return self._writer.depth
+
+    @property
+    def lost(self) -> "Future[NoReturn]":
+        """Fails, with a LedgerUnavailable, when nothing will ever be written again."""
+        return self._writer.lost
 
     async def write(self, work: Callable[[Unit], T]) -> T:
         """Do something in a transaction of its own; return after the commit.

@@ -36,7 +36,10 @@ def current(connection: Connection, node: bytes) -> int:
     """
     own = {row.name: row.value for row in connection.execute(select(OWN))}
     if _INCARNATION not in own:
-        raise LedgerUnavailable("The ledger was never finished; remove the folder, run init again.")
+        raise LedgerUnavailable(
+            "The ledger has no life: put a backup in its place; where init was cut off, run it "
+            "again in another folder."
+        )
     incarnation = int(own[_INCARNATION])
     forked = connection.execute(
         select(STREAMS.c.store).where(

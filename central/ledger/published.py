@@ -7,6 +7,7 @@ they compare heads with what they have sent.
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from types import MappingProxyType
 
 from cryptography import x509
@@ -78,7 +79,7 @@ class Published:
         if members is not None:
             self.members = members
         for loop, listener in tuple(self._listeners):
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # its loop was closed: nobody listens there any more
                 loop.call_soon_threadsafe(listener.set)
 
     def listen(self) -> asyncio.Event:

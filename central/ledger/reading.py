@@ -12,7 +12,6 @@ from central.ledger.tables import (
     REVOKED,
     STOCK,
     STORES,
-    TOKENS,
     TOTALS,
     UNREADABLE,
 )
@@ -150,6 +149,19 @@ def store(connection: Connection, scope: str) -> StoreDescribed | None:
     )
 
 
+def store_ids(connection: Connection) -> list[str]:
+    """Return the ids of all stores, sorted."""
+    return list(connection.execute(select(STORES.c.store).order_by(STORES.c.store)).scalars())
+
+
+def revoked(connection: Connection, scope: str, node: bytes) -> bool:
+    """Whether a node of a store was revoked."""
+    found = connection.execute(
+        select(REVOKED.c.subject).where(REVOKED.c.store == scope, REVOKED.c.subject == node)
+    )
+    return found.first() is not None
+
+
 def stores(connection: Connection, seen: Seen) -> list[Store]:
     """Return every store."""
     totals = {row.store: row for row in connection.execute(select(TOTALS))}
@@ -209,7 +221,7 @@ def status(connection: Connection, seen: Seen, now_ms: int, version: str) -> Sta
 
 def nodes(connection: Connection, seen: Seen) -> list[Node]:
     """Return every machine of a store."""
-    revoked = {(row.store, row.subject): row.why for row in connection.execute(select(REVOKED))}
+    whys = {(row.store, row.subject): row.why for row in connection.execute(select(REVOKED))}
     found = []
     for row in connection.execute(select(NODES).order_by(NODES.c.store, NODES.c.subject)):
         if row.subject == seen.own:
@@ -224,8 +236,8 @@ def nodes(connection: Connection, seen: Seen) -> list[Node]:
                 hlc_ms(row.hlc),
                 row.subject in seen.live,
                 heard[0] or None if heard else None,
-                key in revoked,
-                revoked.get(key, ""),
+                key in whys,
+                whys.get(key, ""),
             )
         )
     return found
@@ -271,8 +283,3 @@ def quarantine(connection: Connection) -> list[Quarantined]:
         )
         for row in connection.execute(select(QUARANTINE).order_by(*columns).limit(1000))
     ]
-
-
-def token_scope(connection: Connection, digest: bytes) -> str | None:
-    """Return the scope of a stored token."""
-    return connection.execute(select(TOKENS.c.scope).where(TOKENS.c.digest == digest)).scalar()

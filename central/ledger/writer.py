@@ -3,6 +3,9 @@
 Jobs are functions of a `Unit`; each runs in a savepoint, so one that fails takes
 nothing of the others with it. Batches from stores that wait side by side are taken
 in together (`ingest`). What other threads may see is published after the commit.
+
+Should the thread itself fail, nobody waits in vain: all are told, `lost` says so to
+whoever watches, and the process is to end (`central.app`).
 """
 
 import queue
@@ -11,8 +14,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
+import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -47,6 +51,8 @@ class Arrival:
 
 _Waiting = Job[Any] | Arrival | None
 
+log = structlog.get_logger()
+
 
 def wall_ms() -> int:
     """Return the system clock, Unix milliseconds."""
@@ -69,6 +75,11 @@ class Writer:
         self._published = published
         self._now_ms = now_ms
         self._waiting: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
+        self._group: list[Job[Any] | Arrival] = []
+        self._ended: LedgerUnavailable | None = None
+        self.lost: Future[NoReturn] = Future()
+        """Fails when the thread does; is never done otherwise."""
+        self.lost.set_running_or_notify_cancel()  # who watches may go, and cancels nothing
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
         self._thread.start()
 
@@ -80,13 +91,13 @@ class Writer:
     def submit(self, work: Callable[[Unit], T]) -> "Future[T]":
         """Have something done in a transaction; the future is done after the commit."""
         job: Job[T] = Job(work, Future())
-        self._waiting.put(job)
+        self._put(job)
         return job.answer
 
     def take(self, batches: list[Incoming]) -> "Future[list[Outcome]]":
         """Have batches taken in; the future is done after the commit."""
         arrival = Arrival(batches, Future())
-        self._waiting.put(arrival)
+        self._put(arrival)
         return arrival.answer
 
     def close(self) -> None:
@@ -94,10 +105,41 @@ class Writer:
         self._waiting.put(None)
         self._thread.join()
 
+    def _put(self, waiting: Job[Any] | Arrival) -> None:
+        self._waiting.put(waiting)
+        if self._ended:  # first put, then look: `_run` does it the other way round
+            self._refuse_all(self._ended)
+
     def _run(self) -> None:
+        try:
+            self._work()
+            self._ended = LedgerUnavailable("The ledger is closed; nothing was stored.")
+        except BaseException as error:  # whatever it is, nobody may wait for this thread any more
+            log.critical("the ledger's writing thread failed", exc_info=error)
+            self._ended = LedgerUnavailable(
+                f"The ledger's writing thread failed ({type(error).__name__}: {error}); what "
+                "it had in hand may be stored or not: look, or send it again."
+            )
+            self.lost.set_exception(self._ended)
+        self._refuse_all(self._ended)
+
+    def _refuse_all(self, failure: LedgerUnavailable) -> None:
+        for waiting in self._group:
+            if not waiting.answer.done():
+                waiting.answer.set_exception(failure)
+        self._group = []
+        while True:
+            try:
+                late = self._waiting.get_nowait()
+            except queue.Empty:
+                return
+            if late is not None and late.answer.set_running_or_notify_cancel():
+                late.answer.set_exception(failure)
+
+    def _work(self) -> None:
         ended = False
         while not ended:
-            group: list[Job[Any] | Arrival] = []
+            group = self._group = []
             size = 0
             waiting = self._waiting.get()
             while True:
@@ -131,10 +173,17 @@ class Writer:
             for waiting in group:
                 if not waiting.answer.done():
                     waiting.answer.set_exception(failure)
+            self._roll_back()
             return
         self._publish(unit)
         for answer in done:
             answer()
+
+    def _roll_back(self) -> None:
+        """Leave no transaction behind where COMMIT has failed; raise if even that fails."""
+        raw: Any = self._connection.connection.dbapi_connection
+        if raw.in_transaction:
+            raw.rollback()
 
     def _do(self, unit: Unit, part: Job[Any] | list[Arrival]) -> list[Callable[[], None]]:
         """Run a job, or arrivals together; return how to answer once it is committed."""

@@ -32,6 +32,8 @@ POLL_S = 2.0
 """How often a live connection looks up, woken or not: a net under the wake-ups."""
 
 _HEARTBEAT_S = 20.0
+_GOODBYE_S = 1.0
+"""How long a peer has to answer our goodbye."""
 
 log = structlog.get_logger()
 
@@ -92,7 +94,11 @@ class Live:
         self._ledger, self._peers, self._peer = ledger, peers, peer
         self._conversation = Conversation(ledger, peer)
         self._socket = web.WebSocketResponse(
-            heartbeat=_HEARTBEAT_S, compress=False, max_msg_size=wire.MAX_PAYLOAD, autoping=True
+            heartbeat=_HEARTBEAT_S,
+            timeout=_GOODBYE_S,
+            compress=False,
+            max_msg_size=wire.MAX_PAYLOAD,
+            autoping=True,
         )
         self._stored: asyncio.Queue[asyncio.Task[list[Outcome]]] = asyncio.Queue(2 * MAX_IN_FLIGHT)
         self._news = ledger.published.listen()

@@ -7,14 +7,12 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection
-
 from central import SOFTWARE
 from central.ledger import journal
 from central.ledger.ingest import Fork, Gap, Incoming, Nonsense, Outcome, Stored
 from central.ledger.ledger import Ledger, wall_ms
 from sync import facts
-from sync.chain import ALL, Batch, Head, StreamId
+from sync.chain import ALL, Head, StreamId
 from sync.errors import RemoteProtocolError
 from sync.exchange.session import Event, Greeted, Received, Session, Standing, standing
 from sync.identity import Identity
@@ -75,7 +73,7 @@ class Conversation:
             for stream, head in greeted.vector.items()
             if head.seq > 0 and stream in ours and head.seq <= ours[stream].head.seq
         ]
-        known = await self.ledger.read(lambda connection: _hashes(connection, claims))
+        known = await self.ledger.read(lambda connection: journal.hashes_at(connection, claims))
         payloads = [
             payload
             for head in claims
@@ -150,26 +148,12 @@ class Conversation:
             return None
         own = self.ledger.own.node
         stream, after = min(owed, key=lambda entry: (entry[0].node != own, entry[0]))
-        found = await self.ledger.read(lambda connection: _batch(connection, stream, after))
+        found = await self.ledger.read(
+            lambda connection: journal.batch_with_keys(connection, stream, after)
+        )
         if found is None:
             return None
         return await asyncio.to_thread(self.session.send, *found)
-
-
-def _hashes(connection: Connection, claims: Iterable[Head]) -> dict[StreamId, bytes]:
-    found = {}
-    for head in claims:
-        stored = journal.hashes(connection, head.stream, head.seq, head.seq)
-        if stored:
-            found[head.stream] = stored[0]
-    return found
-
-
-def _batch(
-    connection: Connection, stream: StreamId, after: int
-) -> tuple[Batch, dict[bytes, bytes]] | None:
-    batch = journal.batch_after(connection, stream, after)
-    return None if batch is None else (batch, journal.person_keys(connection, batch))
 
 
 __all__ = ["Conversation", "RemoteProtocolError"]

@@ -6,12 +6,10 @@ from hashlib import sha256
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import delete, insert, select, update
 
-from central.ledger import author
+from central.ledger import author, codes, reading
 from central.ledger.errors import Refused
 from central.ledger.ledger import Ledger
-from central.ledger.tables import CODES, REVOKED, STORES
 from central.ledger.unit import Unit
 from central.nodes.authority import Authority, node_of, read_request
 from sync.enrolment import SECRET_BYTES, EnrolAnswer, EnrolRequest
@@ -53,16 +51,9 @@ class Enrolment:
 
         def work(unit: Unit) -> None:
             _store(unit, store)
-            unit.connection.execute(
-                delete(CODES).where(CODES.c.expires_ms < unit.now_ms - _REMEMBER_MS)
-            )
-            unit.connection.execute(
-                insert(CODES).values(
-                    store=store,
-                    digest=sha256(secret).digest(),
-                    expires_ms=unit.now_ms + minutes * 60_000,
-                )
-            )
+            codes.forget(unit, unit.now_ms - _REMEMBER_MS)
+            expires_ms = unit.now_ms + minutes * 60_000
+            codes.keep(unit, codes.Code(store, sha256(secret).digest(), expires_ms, None))
 
         await self.ledger.write(work)
         return self.authority.code(secret).text
@@ -97,7 +88,7 @@ class Enrolment:
     def _grant(
         self, unit: Unit, digest: bytes, csr: x509.CertificateSigningRequest, node: bytes, name: str
     ) -> tuple[x509.Certificate, dict[str, str]]:
-        code = unit.connection.execute(select(CODES).where(CODES.c.digest == digest)).first()
+        code = codes.find(unit, digest)
         if code is None:
             raise CodeRefused(f"Enrolment code: not one of ours, or long gone; {_CURE}.")
         if code.used_by is not None and code.used_by != node:
@@ -117,11 +108,7 @@ class Enrolment:
                 "then enrol again: a new key will be made."
             )
         row = _store(unit, code.store)
-        unit.connection.execute(
-            update(CODES)
-            .where(CODES.c.store == code.store, CODES.c.digest == digest)
-            .values(used_by=node)
-        )
+        codes.use(unit, code, node)
         return self._certify(unit, csr, node, code.store, name), row
 
     async def renew(self, identity: Identity, pem: str) -> str:
@@ -140,11 +127,7 @@ class Enrolment:
 
         def work(unit: Unit) -> x509.Certificate:
             member = unit.state.members.get(identity.node)
-            if unit.connection.execute(
-                select(REVOKED).where(
-                    REVOKED.c.store == identity.store, REVOKED.c.subject == identity.node
-                )
-            ).first():
+            if reading.revoked(unit.connection, identity.store, identity.node):
                 raise NodeRefused(f"Node {identity.node.hex()}: revoked.")
             name = member.name if member else ""
             return self._certify(unit, csr, identity.node, identity.store, name)
@@ -166,14 +149,19 @@ class Enrolment:
 
 
 def _store(unit: Unit, store: str) -> dict[str, str]:
-    row = unit.connection.execute(select(STORES).where(STORES.c.store == store)).first()
-    if row is None:
-        known = sorted(unit.connection.execute(select(STORES.c.store)).scalars())
+    found = reading.store(unit.connection, store)
+    if found is None:
+        known = reading.store_ids(unit.connection)
         raise Refused(
             f"Store {store!r}: not known; expected one of {', '.join(known[:20]) or 'none yet'}; "
             "add it with karb-central store add."
         )
-    return {"store": store, "store_name": row.name, "zone": row.zone, "currency": row.currency}
+    return {
+        "store": store,
+        "store_name": found.name,
+        "zone": found.zone,
+        "currency": found.currency,
+    }
 
 
 def _pem(certificate: x509.Certificate) -> str:

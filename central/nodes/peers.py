@@ -2,24 +2,19 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 from cryptography import x509
-from sqlalchemy import Connection, select
 
-from central.ledger import bulk
+from central.ledger import contacts
+from central.ledger.contacts import Contact, ContactKey
+from central.ledger.errors import LedgerUnavailable
 from central.ledger.ledger import Ledger, wall_ms
-from central.ledger.tables import CONTACTS
-from central.ledger.unit import Unit
 from sync.errors import BadIdentity
 from sync.identity import Identity, judge
 
 _FLUSH_S = 2.0
-_UPSERT = (
-    "ON CONFLICT (store, node) DO UPDATE SET heard_ms = excluded.heard_ms, "
-    "bytes_in = excluded.bytes_in, bytes_out = excluded.bytes_out"
-)
 
 
 class NoCertificate(Exception):
@@ -30,16 +25,6 @@ class Revoked(Exception):
     """The peer's node was revoked, or its certificate is no good."""
 
 
-@dataclass(slots=True)
-class Contact:
-    """What was heard of a node."""
-
-    heard_ms: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
-    """Payloads of the exchange, below TLS and HTTP."""
-
-
 class Peers:
     """The nodes that talk to us."""
 
@@ -47,14 +32,14 @@ class Peers:
         self,
         ledger: Ledger,
         authority: x509.Certificate,
-        contacts: Mapping[tuple[str, bytes], Contact],
+        known: Mapping[ContactKey, Contact],
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
-        """Start from what `load_contacts` has read."""
+        """Start from what `ledger.contacts` has kept."""
         self._ledger, self._authority, self._now_ms = ledger, authority, now_ms
         self._judged: dict[bytes, Identity] = {}
-        self._contacts = dict(contacts)
-        self._dirty: set[tuple[str, bytes]] = set()
+        self._contacts = dict(known)
+        self._dirty: set[ContactKey] = set()
         self._live: dict[bytes, int] = {}
 
     def identify(self, certificate: bytes | None) -> Identity:
@@ -108,7 +93,7 @@ class Peers:
         contact.bytes_out += bytes_out
         self._dirty.add(key)
 
-    def contacts(self) -> Mapping[tuple[str, bytes], Contact]:
+    def contacts(self) -> Mapping[ContactKey, Contact]:
         """Return what was heard, by store and node."""
         return self._contacts
 
@@ -131,27 +116,21 @@ class Peers:
         """Write the counts now and then, until cancelled."""
         while True:
             await asyncio.sleep(_FLUSH_S)
-            await self.flush()
+            with suppress(LedgerUnavailable):  # told where it happens; the next turn writes more
+                await self.flush()
 
     async def flush(self) -> None:
-        """Write the counts."""
+        """Write the counts.
+
+        Raises:
+            LedgerUnavailable: They could not be written; they are kept for the next time.
+        """
         if not self._dirty:
             return
-        rows = [
-            (*key, contact.heard_ms, contact.bytes_in, contact.bytes_out)
-            for key, contact in ((key, self._contacts[key]) for key in self._dirty)
-        ]
+        rows = {key: replace(self._contacts[key]) for key in self._dirty}
         self._dirty = set()
-
-        def work(unit: Unit) -> None:
-            bulk.insert(unit.connection, CONTACTS, rows, _UPSERT)
-
-        await self._ledger.write(work)
-
-
-def load_contacts(connection: Connection) -> dict[tuple[str, bytes], Contact]:
-    """Read what was written last time."""
-    return {
-        (row.store, row.node): Contact(row.heard_ms, row.bytes_in, row.bytes_out)
-        for row in connection.execute(select(CONTACTS))
-    }
+        try:
+            await self._ledger.write(lambda unit: contacts.keep(unit, rows))
+        except LedgerUnavailable:
+            self._dirty |= rows.keys()
+            raise

@@ -208,7 +208,7 @@ class LinkAnswer(msgspec.Struct, frozen=True):
     """The way to head office."""
 
     state: str
-    """``live``, ``connecting``, ``offline`` or ``refused``."""
+    """``live``, ``polling``, ``connecting``, ``offline`` or ``refused``."""
 
     since_ms: int
     last_error: str

@@ -10,6 +10,7 @@ from edge.store.connection import DiskFull, StoreError
 from edge.store.unit import TillTaken
 from edge.till.errors import Conflict, NotFound, NotPossible, TillError, UnknownArticle
 from sync.contract.problem import Problem, mistake, problem
+from sync.errors import BadIdentity, RemoteProtocolError
 
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (NotFound, 404),
@@ -21,6 +22,8 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (StoreError, 503),
     (LinkUnreachable, 503),
     (LinkRefused, 409),
+    (BadIdentity, 409),
+    (RemoteProtocolError, 503),
 )
 
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>\$.*)`)?$", re.DOTALL)

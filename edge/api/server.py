@@ -1,6 +1,7 @@
 """Sockets, tokens, bodies and errors: everything about HTTP, nothing about sales.
 
-Every answer of 400 and above is a problem document, those aiohttp makes by itself too.
+Every answer of 400 and above is a problem document, those aiohttp makes by itself too, but
+for what never reaches us: its 400 to bytes that are no HTTP, its 417 to an unknown `Expect`.
 """
 
 import ssl
@@ -52,6 +53,7 @@ class Server:
             )
         )
         app = web.Application(middlewares=[_told_as_problem], client_max_size=MAX_BODY)
+        app.on_response_prepare.append(_name_no_versions)
         for entry in TABLE:
             app.router.add_route(entry.route.method, entry.route.path, self._web_handler(entry))
         app.router.add_route("GET", "/openapi.json", self._get_document)
@@ -72,7 +74,13 @@ class Server:
         context = None
         if cert is not None:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(cert, key)
+            try:
+                context.load_cert_chain(cert, key)
+            except OSError as error:
+                raise OSError(
+                    f"{cert} and {key}: expected a certificate in PEM and its key, which cannot "
+                    "be read or do not fit each other"
+                ) from error
         await self._runner.setup()
         try:
             site = web.TCPSite(self._runner, listen.host, listen.port, ssl_context=context)
@@ -165,11 +173,17 @@ async def _told_as_problem(request: web.Request, handler: WebHandler) -> web.Str
         return _problem_response(known)
 
 
+async def _name_no_versions(request: web.Request, response: web.StreamResponse) -> None:
+    """Say what this is, and not which Python and which libraries it runs on."""
+    del request
+    response.headers[hdrs.SERVER] = "karb"
+
+
 async def _read(request: web.Request) -> bytes:
     """Read a body of JSON.
 
     Raises:
-        Refused: It is too large, or says that it is something else.
+        Refused: It is too large, cut off, or says that it is something else.
     """
     if request.content_length is not None and request.content_length > MAX_BODY:
         raise Refused(_too_large(request.content_length))
@@ -184,7 +198,10 @@ async def _read(request: web.Request) -> bytes:
                 errors=[mistake("Content-Type", got, _JSON)],
             )
         )
-    return await request.read()
+    try:
+        return await request.read()
+    except (ConnectionError, web.RequestPayloadError) as error:
+        raise Refused(problem(400, "The body broke off; send all of it.")) from error
 
 
 def _too_large(size: int | None = None) -> Problem:

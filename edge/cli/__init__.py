@@ -15,5 +15,6 @@ there; they open the database themselves only when nothing runs.
 def main() -> None:
     """Run one command; its exit code ends the process."""
     from edge.cli.commands import app  # noqa: PLC0415 - the name loads before the tools
+    from edge.cli.say import run  # noqa: PLC0415
 
-    app(prog_name="karb")
+    run(app)

@@ -57,7 +57,7 @@ def init(
         except (EnrolRefused, LinkRefused) as error:
             raise Failure(REFUSED, str(error)) from error
         except OSError as error:
-            raise Failure(FAILED, f"{data}: {error}") from error
+            raise _failed(data, error) from error
         path = data / FILE
         if not path.exists():
             path.write_text(first_file(name, enrolled.store, central), encoding="utf-8")
@@ -108,7 +108,7 @@ def run(
         except (folder.AlreadyRunning, node.NotEnrolled) as error:
             raise Failure(REFUSED, str(error)) from error
         except (OSError, ValueError, StoreError, HwError) as error:
-            raise Failure(FAILED, f"{data}: {error}") from error
+            raise _failed(data, error) from error
 
 
 @app.command()
@@ -192,6 +192,12 @@ def _require_running(data: Path) -> None:
         raise Failure(UNREACHABLE, f"{data}: not running; start it with karb run --data {data}.")
 
 
+def _failed(data: Path, error: Exception) -> Failure:
+    """Name the folder, where the error does not do so itself."""
+    said = str(error)
+    return Failure(FAILED, said if str(data) in said else f"{data}: {said}")
+
+
 def _verify_here(data: Path, file: Path | None) -> dict[str, Any]:
     from edge.enrol import DATABASE
     from edge.store.verify import verify_file
@@ -214,10 +220,11 @@ def _token_here(data: Path, scope: str, name: str) -> dict[str, Any]:
     made = tokens.make(scope, secrets.token_bytes(tokens.SECRET_BYTES), ("read", "sell"))
 
     async def add() -> None:
-        async with node.opened(load(data)) as (store, _):
+        async with node.opened(config) as (store, _):
             await store.write(lambda unit: unit.add_token(made.digest, scope, name))
 
     try:
+        config = load(data)
         with folder.locked(data):
             asyncio.run(add())
     except BadConfig as error:
@@ -225,5 +232,5 @@ def _token_here(data: Path, scope: str, name: str) -> dict[str, Any]:
     except (folder.AlreadyRunning, node.NotEnrolled) as error:
         raise Failure(REFUSED, str(error)) from error
     except (OSError, ValueError, StoreError) as error:
-        raise Failure(FAILED, f"{data}: {error}") from error
+        raise _failed(data, error) from error
     return {"token": made.text, "scope": scope, "name": name}

@@ -8,7 +8,9 @@ from typing import Any, NoReturn
 
 import msgspec
 import typer
+from typer.exceptions import TyperException
 
+NAME = "karb"
 OK = 0
 FAILED = 1
 USAGE = 2
@@ -30,6 +32,18 @@ def out(value: Any, text: str, *, as_json: bool) -> None:
     said = msgspec.json.encode(value).decode() if as_json else text
     sys.stdout.write(said + "\n")
     sys.stdout.flush()
+
+
+def run(app: typer.Typer) -> NoReturn:
+    """Run the command that the command line names; its exit code ends the process."""
+    as_json = "--json" in sys.argv
+    try:
+        # What is wrong with the words themselves typer tells to people only.
+        code = app(prog_name=NAME, standalone_mode=not as_json)
+    except TyperException as error:
+        out({"error": error.format_message(), "exit": USAGE}, "", as_json=True)
+        code = USAGE
+    sys.exit(code if isinstance(code, int) else OK)
 
 
 @contextmanager
@@ -54,5 +68,5 @@ def _fail(code: int, message: str, *, as_json: bool) -> NoReturn:
     if as_json:
         out({"error": message, "exit": code}, "", as_json=True)
     else:
-        sys.stderr.write(f"karb: {message}\n")
+        sys.stderr.write(f"{NAME}: {message}\n")
     raise typer.Exit(code)

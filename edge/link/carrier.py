@@ -3,14 +3,20 @@
 import asyncio
 import contextlib
 import json
+import os
 import ssl
 from collections.abc import AsyncIterator, Sequence
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from sync.exchange import wire
 from sync.identity import CENTRAL_HOST
+
+_ALERT = "alert"
+"""Stands in what OpenSSL says when it was the other side that would not."""
 
 TIMEOUT = aiohttp.ClientTimeout(total=60, connect=10)
 
@@ -23,6 +29,10 @@ class LinkRefused(Exception):
     """Central answered, and would not; a person has to act."""
 
 
+class LiveRefused(LinkRefused):
+    """Something between carries requests and no WebSocket: exchange by request instead."""
+
+
 async def request(
     client: aiohttp.ClientSession,
     method: str,
@@ -33,8 +43,8 @@ async def request(
     """Make one request; return the body of a 200 or 201.
 
     Raises:
-        LinkUnreachable: No answer, or one that broke off.
-        LinkRefused: Another status; the message is central's own.
+        LinkUnreachable: No answer, one that broke off, or central is in trouble itself.
+        LinkRefused: Central would not; the message is its own.
     """
     host = CENTRAL_HOST if context.check_hostname else None
     try:
@@ -44,14 +54,12 @@ async def request(
             data = await answer.read()
             if answer.status in (200, 201):
                 return data
-            raise LinkRefused(_refusal(answer.status, data))
-    except aiohttp.ClientConnectorCertificateError as error:
-        raise LinkRefused(
-            f"{url}: not this chain's head office ({error.certificate_error}); "
-            "check the address, or enrol this machine again."
-        ) from error
+            said = _said(answer.status, data)
+            if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise LinkUnreachable(said)
+            raise LinkRefused(said)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise LinkUnreachable(_unreachable(url, error)) from error
+        raise _failure(url, error) from error
 
 
 async def exchange(
@@ -81,6 +89,7 @@ async def live_socket(
     """Hold a WebSocket to central open.
 
     Raises:
+        LiveRefused: Not by WebSocket.
         LinkUnreachable, LinkRefused: As `request`.
     """
     url = f"{central}/v1/exchange/live"
@@ -95,11 +104,14 @@ async def live_socket(
                 compress=0,
             )
     except aiohttp.WSServerHandshakeError as error:
-        raise LinkRefused(f"{url}: status {error.status}, {error.message}.") from error
-    except aiohttp.ClientConnectorCertificateError as error:
-        raise LinkRefused(f"{url}: {error.certificate_error}.") from error
+        # Why it would not, a handshake does not tell: the answer to a plain request does.
+        if error.status in (401, 403):
+            await request(client, "GET", url, context)
+        raise LiveRefused(
+            f"{urlsplit(url).netloc}: no live link (answered {error.status})."
+        ) from error
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise LinkUnreachable(_unreachable(url, error)) from error
+        raise _failure(url, error) from error
     try:
         yield socket
     finally:
@@ -107,11 +119,48 @@ async def live_socket(
             await asyncio.wait_for(socket.close(), 1)
 
 
-def _unreachable(url: str, error: Exception) -> str:
-    return f"{url}: no answer ({type(error).__name__}: {error}); selling goes on."
+def _failure(url: str, error: Exception) -> LinkUnreachable | LinkRefused:
+    """Say what is the matter, in words that are the same each time it is the matter."""
+    address = urlsplit(url).netloc
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        reason = getattr(error.certificate_error, "verify_message", "") or "no certificate"
+        return LinkRefused(
+            f"{address}: not this chain's head office ({reason}); "
+            "check the address, or enrol this machine again."
+        )
+    tls = _tls_error(error)
+    if tls is not None and _ALERT in tls:
+        return LinkRefused(
+            f"{address}: does not take this machine's certificate ({tls}); check the address, "
+            "or enrol this machine again."
+        )
+    return LinkUnreachable(f"{address}: no answer ({tls or _reason(error)}); selling goes on.")
 
 
-def _refusal(status: int, data: bytes) -> str:
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it took too long"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its name is not known"
+    inner = getattr(error, "os_error", error)
+    if isinstance(inner, aiohttp.ServerDisconnectedError | ConnectionResetError | BrokenPipeError):
+        return "it hung up"
+    number = inner.errno if isinstance(inner, OSError) else None
+    # Resolvers and TLS number their errors otherwise than `errno` does: those have no name there.
+    return os.strerror(number).lower() if number and number > 0 else type(inner).__name__
+
+
+def _tls_error(error: BaseException | None) -> str | None:
+    """Return what TLS says is the matter, if it is TLS that failed."""
+    while error is not None:
+        inner = getattr(error, "os_error", error)
+        if isinstance(inner, ssl.SSLError) and inner.reason:
+            return inner.reason.replace("_", " ").lower()
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _said(status: int, data: bytes) -> str:
     try:
         told = json.loads(data)
         return f"{told['detail']} ({status})"

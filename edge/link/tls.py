@@ -3,6 +3,10 @@
 import ssl
 from pathlib import Path
 
+from cryptography import x509
+
+from sync.errors import BadIdentity
+
 AUTHORITY = "authority.crt"
 CENTRAL = "central.crt"
 KEY = "node.key"
@@ -21,14 +25,41 @@ def client_context(data: Path, *, known: bool = True) -> ssl.SSLContext:
     Args:
         data: Folder of the node.
         known: Show our certificate (False: we are about to get one).
+
+    Raises:
+        BadIdentity: The files cannot be read.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_verify_locations(data / AUTHORITY)
     context.verify_flags |= _NO_CHECK_TIME
-    if known:
-        context.load_cert_chain(data / CERTIFICATE, data / KEY)
+    try:
+        context.load_verify_locations(data / AUTHORITY)
+        if known:
+            context.load_cert_chain(data / CERTIFICATE, data / KEY)
+    except OSError as error:
+        names = (AUTHORITY, CERTIFICATE, KEY) if known else (AUTHORITY,)
+        raise unreadable(data, *names) from error
     return context
+
+
+def certificate(data: Path, name: str = CERTIFICATE) -> x509.Certificate:
+    """Read a certificate of the node's folder.
+
+    Raises:
+        BadIdentity: It cannot be read.
+    """
+    try:
+        return x509.load_pem_x509_certificate((data / name).read_bytes())
+    except (OSError, ValueError) as error:
+        raise unreadable(data, name) from error
+
+
+def unreadable(data: Path, *names: str) -> BadIdentity:
+    """Say which files are no good, and the cure."""
+    return BadIdentity(
+        f"{data}: expected certificates and a key in {', '.join(names)}, which cannot be read "
+        "or do not fit each other; put a backup in their place, or enrol this machine again."
+    )
 
 
 def unverified_context() -> ssl.SSLContext:

@@ -14,12 +14,11 @@ from pathlib import Path
 
 import aiohttp
 import structlog
-from cryptography import x509
 
-from edge.clock import Clock, elapsed_ms
+from edge.clock import Clock
 from edge.enrol import renew
 from edge.link import tls
-from edge.link.carrier import LinkRefused, LinkUnreachable, exchange, live_socket
+from edge.link.carrier import LinkRefused, LinkUnreachable, LiveRefused, exchange, live_socket
 from edge.link.conversation import Conversation, NewLifeNeeded
 from edge.store.connection import StoreDamaged
 from edge.store.store import Store
@@ -45,7 +44,7 @@ class LinkState:
     """What the status page says of the link."""
 
     state: str = "connecting"
-    """``live``, ``connecting``, ``offline`` or ``refused``."""
+    """``live``, ``polling``, ``connecting``, ``offline`` or ``refused``."""
 
     since_ms: int = 0
     last_error: str = ""
@@ -90,6 +89,8 @@ class Uplink:
         self._task: asyncio.Task[None] | None = None
         self._http: aiohttp.ClientSession | None = None
         self._one_at_a_time = asyncio.Lock()
+        self._heard = False
+        """Central has told in this run how far it holds our streams."""
 
     async def start(self) -> None:
         """Begin to speak."""
@@ -123,11 +124,9 @@ class Uplink:
     async def _run(self) -> None:
         wait = FIRST_WAIT_S
         while True:
-            began = elapsed_ms()
             try:
                 await self._renew_if_due()
-                await self._live()
-                wait = FIRST_WAIT_S
+                await self._speak()
             except NewLifeNeeded as need:
                 _log.warning("life.began", cause=str(need))
                 await self._store.begin_life(self._incarnation(), str(need))
@@ -141,7 +140,7 @@ class Uplink:
                 # again is the one thing that must not happen.
                 _log.exception("link.bug")
                 self._lost("offline", f"{type(error).__name__}: {error}")
-            if elapsed_ms() - began > LONGEST_WAIT_S * 1000:
+            if not self.state.attempts:  # it was live
                 wait = FIRST_WAIT_S
             await self._pause(wait * self._random())
             wait = min(wait * 2, LONGEST_WAIT_S)
@@ -158,6 +157,16 @@ class Uplink:
         else:
             await asyncio.sleep(seconds)
         self.state.next_attempt_ms = None
+
+    async def _speak(self) -> None:
+        """Speak live until that ends, or exchange once where live cannot be had."""
+        try:
+            await self._live()
+        except LiveRefused as refusal:
+            await self.sync_now()
+            if self.state.state != "polling":
+                self.state.since_ms = self._clock.now().ms
+            self.state.state, self.state.last_error = "polling", str(refusal)
 
     async def _live(self) -> None:
         """Speak over one WebSocket until it ends."""
@@ -183,6 +192,7 @@ class Uplink:
                 self.state.bytes_in += len(message.data)
                 await self._say(socket, await talk.take(message.data))
                 if pusher is None:
+                    self._heard = True
                     self._up()
                     pusher = asyncio.create_task(self._push(socket, talk))
                 elif pusher.done():
@@ -219,7 +229,9 @@ class Uplink:
     async def _one_shot(self) -> bool:
         """Exchange once over POST; return whether another round would carry more."""
         talk = Conversation(self._store, self._clock, self._software)
-        talk.assume()
+        if self._heard:
+            # After a crash what we remember of central may be old: then ask before sending.
+            talk.assume()
         payloads = [talk.greet()]
         while (payload := await talk.next()) is not None:
             payloads.append(payload)
@@ -231,6 +243,7 @@ class Uplink:
             heads = self._store.heads()
             await talk.take(payload)
             got_facts = got_facts or heads != self._store.heads()
+        self._heard = True
         return got_facts or talk.lacks > 0
 
     async def _keep(self) -> None:
@@ -239,7 +252,7 @@ class Uplink:
             await self._store.keep_peer()
 
     async def _renew_if_due(self) -> None:
-        certificate = x509.load_pem_x509_certificate((self._data / tls.CERTIFICATE).read_bytes())
+        certificate = tls.certificate(self._data)
         now = self._clock.now()
         begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         if now.trust and datetime.fromtimestamp(now.ms / 1000, UTC) > begins + RENEW_AT * (

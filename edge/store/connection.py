@@ -21,16 +21,27 @@ class DiskFull(StoreError):
     """No room for another sale; nothing was stored."""
 
 
+def unusable(path: Path, error: Exception) -> StoreError:
+    """Say what is the matter with a database that cannot be opened or read, and the cure."""
+    if is_damage(error):
+        return StoreDamaged(
+            f"{path}: the database is damaged ({error}); put a backup of it in its place, or, "
+            "if there is none, move the folder away and run karb init with a new code."
+        )
+    return StoreError(
+        f"{path}: the database cannot be used ({error}); look at the disk: its room, and who may "
+        "write there."
+    )
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Open the one connection that writes and checkpoints."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
-    # A sale touches a row in each of a dozen pages: small pages make small commits.
-    db.execute("PRAGMA page_size = 1024")
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA wal_autocheckpoint = 0")  # the writer does it, between two commits
-    db.execute("PRAGMA temp_store = MEMORY")
-    db.execute("PRAGMA cache_size = -1024")
+    try:
+        _set_up(db)
+    except sqlite3.Error:
+        db.close()
+        raise
     return db
 
 
@@ -73,3 +84,22 @@ def is_disk_full(error: Exception) -> bool:
     """Whether SQLite ran out of room."""
     code = getattr(error, "sqlite_errorcode", 0) or 0
     return code & 0xFF == sqlite3.SQLITE_FULL
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether a file turned out not to be what was written."""
+    if not isinstance(error, sqlite3.Error):
+        return True  # it was read, and made no sense
+    code = getattr(error, "sqlite_errorcode", 0) or 0
+    # A table or column that is not there is a plain SQLITE_ERROR.
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+
+
+def _set_up(db: sqlite3.Connection) -> None:
+    # A sale touches a row in each of a dozen pages: small pages make small commits.
+    db.execute("PRAGMA page_size = 1024")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA wal_autocheckpoint = 0")  # the writer does it, between two commits
+    db.execute("PRAGMA temp_store = MEMORY")
+    db.execute("PRAGMA cache_size = -1024")

@@ -15,7 +15,7 @@ import aiosqlite
 from edge.clock import Clock
 from edge.keys import NodeKey
 from edge.store import verify as verification
-from edge.store.connection import Connect, connect, connect_read_only, migrate
+from edge.store.connection import Connect, connect, connect_read_only, migrate, unusable
 from edge.store.journal import Journal, UnknownAuthor, fact_at, read_batch, whole
 from edge.store.unit import (
     ArticleView,
@@ -32,7 +32,7 @@ from edge.store.writer import Writer
 from sync import facts as vocabulary
 from sync.chain import ALL, Batch, Head, StreamId
 from sync.clock import hlc_ms
-from sync.errors import NotAllowed
+from sync.errors import NotAllowed, SyncError
 from sync.facts.node import IncarnationBegan, StoreDescribed
 from sync.facts.person import Sealed
 from sync.facts.sale import Sale, Stage
@@ -174,18 +174,25 @@ class Store:
             machine: What tells this machine from another; a change begins a life.
 
         Raises:
-            StoreError: The file is a newer program's.
+            StoreError: The file is a newer program's, damaged, or cannot be opened.
         """
-        writer = await asyncio.to_thread(
-            Writer, path, connect, lambda db: _Book(db, key, clock, store)
-        )
+        try:
+            writer = await asyncio.to_thread(
+                Writer, path, connect, lambda db: _Book(db, key, clock, store)
+            )
+        except (sqlite3.Error, SyncError, TypeError, ValueError) as error:
+            raise unusable(path, error) from error
         reader = await aiosqlite.connect(
             f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None
         )
         await reader.execute("PRAGMA cache_size = -512")
         self = cls(path, key, store, writer, reader)
-        await self._begin(incarnation, machine)
-        await self._load_peer()
+        try:
+            await self._begin(incarnation, machine)
+            await self._load_peer()
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def _begin(self, incarnation: int, machine: str) -> None:
@@ -464,11 +471,17 @@ class Store:
         return await asyncio.to_thread(verification.verify_file, self.path)
 
     async def _rows(self, sql: str, values: Iterable[object] = ()) -> list[tuple[Any, ...]]:
-        return list(await self._reader.execute_fetchall(sql, tuple(values)))  # type: ignore[arg-type]
+        try:
+            return list(await self._reader.execute_fetchall(sql, tuple(values)))  # type: ignore[arg-type]
+        except sqlite3.Error as error:
+            raise unusable(self.path, error) from error
 
     async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Run a whole query in one hop to the reading connection's thread."""
-        result: T = await self._reader._execute(query, self._reader._conn)  # type: ignore[no-untyped-call]  # noqa: SLF001 - aiosqlite has no public call for it
+        try:
+            result: T = await self._reader._execute(query, self._reader._conn)  # type: ignore[no-untyped-call]  # noqa: SLF001 - aiosqlite has no public call for it
+        except sqlite3.Error as error:
+            raise unusable(self.path, error) from error
         return result
 
 

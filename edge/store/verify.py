@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,16 +46,16 @@ def verify_file(path: Path, *, copy: bool = False) -> Verdict:
     db = connect_read_only(path, immutable=alone)
     db.text_factory = lambda raw: raw.decode(errors="replace")
     try:
-        return _verify(db)
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as beside:
+            return _verify(db, beside)
     except sqlite3.Error as error:
         return Verdict(0, 0, 0, [f"Database file: {error}; restore it from a backup."])
     finally:
         db.close()
 
 
-def _verify(db: sqlite3.Connection) -> Verdict:
+def _verify(db: sqlite3.Connection, beside: sqlite3.Connection) -> Verdict:
     findings: list[str] = []
-    beside = sqlite3.connect(":memory:", isolation_level=None)
     migrate(beside)
     beside.execute("BEGIN")
     views = Views(beside)
@@ -86,7 +87,6 @@ def _verify(db: sqlite3.Connection) -> Verdict:
             for (line,) in db.execute("PRAGMA integrity_check(10)")
             if line != "ok"
         ]
-    beside.close()
     return Verdict(len(rows), facts, heads, findings[:MAX_FINDINGS])
 
 

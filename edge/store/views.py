@@ -266,11 +266,14 @@ class Views:
         return StreamId(node, incarnation, scope), seq
 
     def _move(self, deltas: stock.Deltas, at_ms: int) -> None:
-        self._db.executemany(
-            "INSERT INTO stock VALUES (?, ?, ?) ON CONFLICT (sku) DO UPDATE SET "
+        # One statement for all rows: SQLite lets go of the interpreter at every row of an
+        # executemany, and beside a busy event loop each time means a wait.
+        rows = ", ".join(["(?, ?, ?)"] * len(deltas))
+        self._db.execute(
+            f"INSERT INTO stock VALUES {rows} ON CONFLICT (sku) DO UPDATE SET "
             "quantity_milli = quantity_milli + excluded.quantity_milli, "
             "as_of_ms = max(as_of_ms, excluded.as_of_ms)",
-            [(sku, milli, at_ms) for sku, milli in deltas.items()],
+            [cell for sku, milli in deltas.items() for cell in (sku, milli, at_ms)],
         )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from edge.store.connection import Connect, DiskFull, StoreError, is_disk_full
+from edge.store.connection import Connect, DiskFull, StoreError, is_disk_full, unusable
 
 T = TypeVar("T")
 
@@ -69,7 +69,11 @@ class Writer:
 
         self._reserve = path.with_name("reserve")
         self.db = connect(path)
-        self.book = open_book(self.db)
+        try:
+            self.book = open_book(self.db)
+        except BaseException:
+            self.db.close()
+            raise
         self._keep_reserve()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -188,6 +192,10 @@ class Writer:
         if alone:
             self.db.execute("BEGIN")  # an empty transaction, for the commit that follows
         self.book.roll_back()
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(
+            error, sqlite3.IntegrityError
+        ):
+            error = unusable(self._path, error)
         results.append((None, error))
 
     def _reopen(self) -> bool:

@@ -44,7 +44,7 @@ def receive(unit: Unit, event: bytes, request: GoodsReceivedRequest) -> Received
     """Record a delivery; the same request under the same event gives the same answer.
 
     Raises:
-        Conflict: The event is another document.
+        Conflict: The event is another document, or a sale.
         UnknownArticle: A line names no article of the catalogue.
         BadDocument: It is too large, or cannot be true.
     """
@@ -52,6 +52,11 @@ def receive(unit: Unit, event: bytes, request: GoodsReceivedRequest) -> Received
     found = unit.document(event)
     if found is not None:
         return _again(found, request, fingerprint)
+    if unit.sale(event) is not None:
+        raise Conflict(
+            f"Document {UUID(bytes=event)}: this id is a sale.",
+            "Give every document an id of its own.",
+        )
     at_ms = unit.now.ms
     lines = []
     for n, line in enumerate(request.lines):

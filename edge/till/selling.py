@@ -120,9 +120,14 @@ def write(unit: Unit, event: bytes, draft: Draft, *, stage: Stage, fingerprint: 
     """Give a draft its time and number, and append it.
 
     Raises:
+        Conflict: The event is a document.
         BadSale: It cannot be true.
         TillTaken: The till belongs to another node.
     """
+    if unit.document(event) is not None:
+        raise Conflict(
+            f"Sale {_uuid(event)}: this id is a document.", "Give every sale an id of its own."
+        )
     settings, now = unit.settings, unit.now
     check(draft, settings)
     unit.claim_till(draft.till)

@@ -386,6 +386,8 @@ def _to_batch(stream: StreamId, message: Facts) -> Batch:
     n = len(message.hlc_ms)
     if not 0 < n <= MAX_BATCH_FACTS:
         raise RemoteProtocolError(f"Batch of {n} facts: expected 1 to {MAX_BATCH_FACTS}.")
+    if message.first < 1:
+        raise RemoteProtocolError(f"Batch from number {message.first}: streams begin at 1.")
     bodies = message.body if message.column is None else assemble(message.column, n)
     if len(message.event) != n * EVENT_BYTES or len(bodies) != n:
         raise RemoteProtocolError(f"Batch of {n} facts: its columns are of other lengths.")

@@ -24,8 +24,12 @@ from sync.errors import RemoteProtocolError
 
 LEAF, TEXT, STEPS, RECORD, LISTS = range(5)
 
-MAX_WORK = 8_000_000
-"""Values, and bytes of repeated values, that one batch may assemble into."""
+MAX_WORK = 64 << 20
+"""Bytes of memory, counted roughly, that one batch may assemble into. The values of an honest
+one, at most some 800 KiB of bodies, cost 80 for each byte at the very worst."""
+
+_PLACE, _LIST, _TEXT, _INT = 8, 64, 56, 32
+"""What a place in a list costs, and an object of each kind besides."""
 
 MAX_DEPTH = 32
 
@@ -92,7 +96,7 @@ class _Assembler:
 
     def spend(self, n: int) -> None:
         if n < 0 or n > self.budget:
-            raise ValueError(f"more than {MAX_WORK} values and bytes in one batch")
+            raise ValueError(f"more than {MAX_WORK} bytes in one batch")
         self.budget -= n
 
     def spread(self, values: list[Any], n: int) -> list[Any]:
@@ -112,27 +116,33 @@ class _Assembler:
     def assemble(self, column: Any, n: int, depth: int = 0) -> Iterable[Any]:
         if depth > MAX_DEPTH:
             raise ValueError("too deep")
-        self.spend(n)
+        self.spend(n * _PLACE)
         kind, *rest = column
         if kind == LEAF:
             (values,) = rest
             return self.spread(values, n)
         if kind == TEXT:
             lengths, text = rest
+            self.spend(n * _TEXT)
             ends = list(accumulate(self.lengths(lengths, n)))
             if (ends[-1] if ends else 0) != len(text):
                 raise ValueError("a text is of another length")
             return [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
         if kind == STEPS:
             first, steps = rest
+            if any(type(value) is not int for value in (first, *steps)):
+                raise ValueError("steps that are not whole numbers")  # texts would add up, too
+            self.spend(n * _INT)
             return list(accumulate(self.spread(steps, n - 1), initial=first))
         if kind == RECORD:
             if not rest:
                 raise ValueError("a record without columns")
+            self.spend(n * _LIST)
             parts = [self.assemble(part, n, depth + 1) for part in rest]
             return list(map(list, zip(*parts, strict=True)))
         if kind == LISTS:
             lengths, part = rest
+            self.spend(n * _LIST)
             lengths = self.lengths(lengths, n)
             values = iter(self.assemble(part, sum(lengths), depth + 1))
             return [list(islice(values, length)) for length in lengths]

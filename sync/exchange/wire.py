@@ -116,16 +116,18 @@ def decode(payload: bytes) -> Message:
 
 
 def _unpack(kind: int, packed: bytes) -> bytes:
+    most = MAX_MESSAGE if kind == ZSTD else _SMALL
     try:
-        if kind == ZSTD_DICTIONARY:
-            # Always small: it spares the bytes that say how small, and unpacks under a low cap.
-            return _unpacker(kind).decompress(packed, max_output_size=_SMALL)
         size = zstandard.get_frame_parameters(
             packed, format=zstandard.FORMAT_ZSTD1_MAGICLESS
         ).content_size
-        if size > MAX_MESSAGE:  # also where the frame does not say: then it is 2**64 - 1
-            raise TooLarge(f"Message would unpack to {size} bytes: the most is {MAX_MESSAGE}.")
-        return _unpacker(kind).decompress(packed, max_output_size=MAX_MESSAGE)
+        if size == zstandard.CONTENTSIZE_UNKNOWN:
+            # Small ones spare the bytes that say how small, and unpack under the low cap.
+            if kind == ZSTD:
+                raise RemoteProtocolError(f"Payload of {len(packed)} bytes: tells no full size.")
+        elif size > most:  # the unpacker believes the frame, not the cap it is given
+            raise TooLarge(f"Message would unpack to {size} bytes: the most is {most}.")
+        return _unpacker(kind).decompress(packed, max_output_size=most)
     except zstandard.ZstdError as error:
         raise RemoteProtocolError(f"Payload of {len(packed)} bytes: {error}") from error
 

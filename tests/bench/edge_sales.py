@@ -125,5 +125,5 @@ def run():
     async def collect(folder):
         return [row async for row in _run(folder)]
 
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+    with tempfile.TemporaryDirectory(prefix=".bench-", dir=Path.cwd()) as folder:
         yield from uvloop.run(collect(Path(folder)))

@@ -40,8 +40,10 @@ def test_what_is_no_database_is_said_so(tmp_path, folder):
     path.write_bytes(b"not a database, not at all" * 100)
     with pytest.raises(LedgerUnavailable, match="not a database"):
         Ledger.open(path, Authority.load(folder).node_key)
-    with pytest.raises(LedgerUnavailable, match="init"):
-        Ledger.open(tmp_path / "none.db", Authority.load(folder).node_key)
+    (tmp_path / "empty.db").touch()
+    for name in ("none.db", "empty.db"):
+        with pytest.raises(LedgerUnavailable, match=f"{name}: gone; put a backup"):
+            Ledger.open(tmp_path / name, Authority.load(folder).node_key)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,10 @@
 
 import asyncio
 import contextlib
-import json
 import random
 import secrets
 import shutil
-import signal
-import subprocess
-import sys
+import sqlite3
 import time
 from itertools import count
 
@@ -21,56 +18,30 @@ from edge.keys import NodeKey
 from edge.link import tls
 from edge.link.uplink import Uplink
 from edge.store.store import Store
+from tests.e2e.launcher import Launcher
+from tests.e2e.offices import HeadOffice
 from tests.edge.store.rig import selling
 
 
-class HeadOffice:
-    """`karb-central` in a folder."""
+@pytest.fixture(scope="session")
+def launcher():
+    made = Launcher()
+    yield made
+    made.close()
 
-    def __init__(self, data):
-        self.data, self.process, self.port = data, None, 0
 
-    def command(self, *words, status=0):
-        done = subprocess.run(
-            [sys.executable, "-m", "central", *words, "--data", str(self.data), "--json"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == status, f"{words}: {done.returncode} {done.stdout} {done.stderr}"
-        return json.loads(done.stdout) if done.stdout.strip().startswith("{") else None
-
-    def start(self):
-        listen = f"127.0.0.1:{self.port}"
-        with (self.data / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "central", "run"]
-                + ["--data", str(self.data), "--listen", listen],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        assert "https://" in self.process.stdout.readline()
-        url = json.loads((self.data / "run.json").read_text())["url"]
-        self.port = int(url.rsplit(":", 1)[1])
-
-    def stop(self, how=signal.SIGTERM):
-        if self.process is not None:
-            self.process.send_signal(how)
-            self.process.wait(20)
-            self.process.stdout.close()
-            self.process = None
-
-    def code(self, store):
-        return self.command("enrol-code", "--store", store)["code"]
+@pytest.fixture(scope="session")
+def founded(launcher, tmp_path_factory):
+    """A head office with the store S1, that nobody touches; copy it."""
+    made = HeadOffice(launcher, tmp_path_factory.mktemp("founded") / "central")
+    made.command("init")
+    made.command("store", "add", "S1", "--name", "Kraków")
+    return made.data
 
 
 @pytest.fixture
-def office(tmp_path):
-    made = HeadOffice(tmp_path / "central")
-    made.command("init")
-    made.start()
-    made.command("store", "add", "S1", "--name", "Kraków")
+def office(launcher, founded, tmp_path):
+    made = HeadOffice.copy_of(launcher, founded, tmp_path / "central").start()
     yield made
     made.stop()
 
@@ -156,7 +127,6 @@ async def shop(office, tmp_path):
 @pytest.fixture
 def sold(office):
     """Return the sales that central's ledger holds, by plain sqlite3 over a copy of the file."""
-    import sqlite3
 
     def events():
         db = sqlite3.connect(f"file:{office.data}/ledger.db?mode=ro", uri=True)

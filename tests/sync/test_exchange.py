@@ -218,6 +218,11 @@ def test_oversized_truncated_and_exploding_payloads_are_refused():
     for kind in (b"\1", b"\2"):
         with pytest.raises(RemoteProtocolError):
             wire.decode(kind + small[4:])
+    told = b"\xa0" + (1 << 30).to_bytes(4, "little")  # single segment, its size in four bytes
+    for frame in (bomb[4:], told + bytes(40)):
+        for kind in (b"\1", b"\2"):
+            with pytest.raises(TooLarge):
+                wire.decode(kind + frame)
     deep = b"\x91" * 100_000 + b"\x01"
     with pytest.raises(RemoteProtocolError):
         wire.decode(b"\0" + deep)

@@ -36,6 +36,7 @@ class OneUnit:
         self.settings = described(**store)
         self.now = Reading(NOON_MS, Trust.CENTRAL)
         self.sales, self.digests, self.numbers, self.keys = {}, {}, {}, {}
+        self.documents = {}
 
     def article(self, code_or_sku, at_ms):
         assert at_ms == self.now.ms
@@ -66,6 +67,9 @@ class OneUnit:
 
     def person_key(self, person, key):
         self.keys[person] = key
+
+    def document(self, event):
+        return self.documents.get(event)
 
     def sale(self, event):
         sale = self.sales.get(event)
@@ -219,6 +223,14 @@ def test_the_buyer_is_sealed_under_a_key_of_its_own():
     assert "Żółw".encode() not in written
     known = unseal(recorded.sale.buyer, unit.keys[KEY.person])
     assert (known.nip, known.name) == ("1234563218", "Żółw sp. z o.o.")
+
+
+def test_the_id_of_a_document_is_no_sale_s():
+    unit = OneUnit()
+    unit.documents[EVENT] = "a delivery"
+    with pytest.raises(Conflict, match="is a document"):
+        record(unit, EVENT, request(MILK, payments=[cash(778)]))
+    assert not unit.sales
 
 
 def test_a_till_of_another_node_is_refused():
