@@ -116,8 +116,11 @@ class Uplink:
         before = (await self._store.figures()).waiting
         async with self._one_at_a_time:
             for _ in range(SYNC_ROUNDS):
-                if not await self._one_shot():
-                    break
+                try:
+                    if not await self._one_shot():
+                        break
+                except NewLifeNeeded as need:
+                    await self._begin_life(need)
         await self._store.keep_peer()
         return before - (await self._store.figures()).waiting
 
@@ -128,8 +131,7 @@ class Uplink:
                 await self._renew_if_due()
                 await self._speak()
             except NewLifeNeeded as need:
-                _log.warning("life.began", cause=str(need))
-                await self._store.begin_life(self._incarnation(), str(need))
+                await self._begin_life(need)
                 wait = FIRST_WAIT_S
             except LinkUnreachable as error:
                 self._lost("offline", str(error))
@@ -144,6 +146,10 @@ class Uplink:
                 wait = FIRST_WAIT_S
             await self._pause(wait * self._random())
             wait = min(wait * 2, LONGEST_WAIT_S)
+
+    async def _begin_life(self, need: NewLifeNeeded) -> None:
+        _log.warning("life.began", cause=str(need))
+        await self._store.begin_life(self._incarnation(), str(need))
 
     async def _pause(self, seconds: float) -> None:
         seconds = max(seconds, 0.05)

@@ -396,6 +396,8 @@ def _to_batch(stream: StreamId, message: Facts) -> Batch:
     versions = _spread(message.version, n)
     if not len(counts) == len(kinds) == len(versions) == n:
         raise RemoteProtocolError(f"Batch of {n} facts: its columns are of other lengths.")
+    if not 0 <= min(counts) <= max(counts) <= _COUNTER:
+        raise RemoteProtocolError(f"Batch of {n} facts: a clock's counter is out of bounds.")
     facts = [
         Fact(
             message.first + at,

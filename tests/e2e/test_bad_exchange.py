@@ -102,9 +102,9 @@ async def refused(office, machine, payloads, status, *words):
     data = payloads if isinstance(payloads, bytes) else wire.join(payloads)
     with nothing_changes(office):
         answer, body = await post(machine, data)
+        assert answer.headers["Content-Type"] == "application/problem+json", (answer.status, words)
         told = json.loads(body)
         assert (answer.status, told["status"]) == (status, status), told
-        assert answer.headers["Content-Type"] == "application/problem+json"
         for word in words:
             assert word in told["detail"], told
         assert "0x" not in told["detail"]

@@ -90,6 +90,28 @@ async def test_yesterdays_database_begins_a_new_life_and_gets_its_facts_back(sho
     assert (await shop.store.verify()).sound
 
 
+async def test_sync_now_on_yesterdays_database_begins_the_new_life_itself(shop, sold, tmp_path):
+    await shop.sell(2)
+    await shop.drained()
+    await shop.close()
+    shop.files(tmp_path / "yesterday")
+    await shop.open()
+    await shop.sell(3)
+    await shop.drained()
+    await shop.close()
+    shutil.rmtree(shop.data)
+    shutil.copytree(tmp_path / "yesterday", shop.data)
+    shop.cutter.cut()
+    await shop.open()
+    shop.link._task.cancel()  # nobody but the command speaks
+    first = shop.store.stream
+    shop.cutter.heal()
+    await shop.link.sync_now()
+    assert shop.store.stream != first
+    assert (await shop.store.figures()).sales == 5
+    assert sold() == sorted(shop.events)
+
+
 async def test_a_clone_freezes_its_stream_and_not_the_shop(shop, sold, office, tmp_path):
     await shop.sell(3)
     await shop.drained()
