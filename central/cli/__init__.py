@@ -18,6 +18,6 @@ def main() -> None:
         # What is wrong with the words themselves typer tells to people only.
         code = app(prog_name="karb-central", standalone_mode=not as_json)
     except TyperException as error:
-        print(json.dumps({"error": "usage", "message": error.format_message()}))  # noqa: T201 - the answer
+        print(json.dumps({"error": error.format_message(), "exit": 2}))  # noqa: T201 - the answer
         code = USAGE
     sys.exit(code if isinstance(code, int) else 0)

@@ -25,15 +25,15 @@ from central.ledger.errors import LedgerError, Refused, UnknownDatabase
 
 FAILED, USAGE, NOT_REACHABLE, REFUSED = 1, 2, 3, 4
 
-_CODES: dict[type[Exception], tuple[int, str]] = {
-    BadConfig: (USAGE, "usage"),
-    UnknownDatabase: (USAGE, "usage"),
-    desk.NotReachable: (NOT_REACHABLE, "not reachable"),
-    Busy: (NOT_REACHABLE, "not reachable"),
-    Refused: (REFUSED, "refused"),
-    LedgerError: (FAILED, "failed"),
-    desk.Failed: (FAILED, "failed"),
-    OSError: (FAILED, "failed"),
+_CODES: dict[type[Exception], int] = {
+    BadConfig: USAGE,
+    UnknownDatabase: USAGE,
+    desk.NotReachable: NOT_REACHABLE,
+    Busy: REFUSED,
+    Refused: REFUSED,
+    LedgerError: FAILED,
+    desk.Failed: FAILED,
+    OSError: FAILED,
 }
 """The first that fits; special ones stand before general ones."""
 
@@ -232,21 +232,21 @@ def _answer(
         told = work()
     except Faults as error:
         if not as_json:
-            _end(FAILED, "damaged", str(error), as_json)
+            _end(FAILED, str(error), as_json)
         print(json.dumps(error.told))  # noqa: T201 - the answer
         raise typer.Exit(FAILED) from error
     except tuple(_CODES) as error:
-        code, what = next(_CODES[kind] for kind in _CODES if isinstance(error, kind))
-        _end(code, what, str(error), as_json)
+        code = next(_CODES[kind] for kind in _CODES if isinstance(error, kind))
+        _end(code, str(error), as_json)
     if as_json and told:
         print(json.dumps(told, ensure_ascii=False))  # noqa: T201 - the answer
     elif in_words is not None:
         print(in_words(told))  # noqa: T201 - the answer
 
 
-def _end(code: int, what: str, message: str, as_json: bool) -> NoReturn:  # noqa: FBT001 - typer's own
+def _end(code: int, message: str, as_json: bool) -> NoReturn:  # noqa: FBT001 - typer's own
     if as_json:
-        print(json.dumps({"error": what, "message": message}, ensure_ascii=False))  # noqa: T201 - the answer
+        print(json.dumps({"error": message, "exit": code}, ensure_ascii=False))  # noqa: T201 - the answer
     else:
         print(message, file=sys.stderr)  # noqa: T201 - the answer
     raise typer.Exit(code)

@@ -48,7 +48,7 @@ def run(config: Config, *, as_json: bool, now_ms: Callable[[], int] = wall_ms) -
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
     # The writing thread lets go of the interpreter while SQLite works, and must get it back soon.
-    sys.setswitchinterval(0.005)
+    sys.setswitchinterval(0.0005)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(app.run(config, ready, _limit, now_ms))
 

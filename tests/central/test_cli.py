@@ -90,7 +90,7 @@ def test_a_head_office_from_nothing(tmp_path):
 def test_the_ledger_survives_kill_9(made, tmp_path):
     data = shutil.copytree(made, tmp_path / "central")
     again = karb("init", data=data, check=1)
-    assert "already" in json.loads(again.stdout)["message"]
+    assert "already" in json.loads(again.stdout)["error"]
     with Running(data) as running:
         answer("store", "add", "KRK1", "--name", "Kraków", data=data)
         running.process.kill()
@@ -110,10 +110,10 @@ def test_a_catalogue_from_a_file(made, tmp_path):
     bad = tmp_path / "bad.csv"
     bad.write_text("sku;nazwa;vat;cena\nA;Masło;5;drogo\n")
     done = karb("catalogue", "import", bad, data=data, check=4)
-    message = json.loads(done.stdout)["message"]
+    message = json.loads(done.stdout)["error"]
     assert all(word in message for word in ("row 2", "drogo", "zloty"))
     done = karb("catalogue", "import", tmp_path / "none.csv", data=data, check=2)
-    assert "none.csv" in json.loads(done.stdout)["message"]
+    assert "none.csv" in json.loads(done.stdout)["error"]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_catalogue_from_a_file(made, tmp_path):
 )
 def test_a_refusal_names_the_value_and_the_cure(made, words, code, said):
     done = karb(*words, data=made, check=code)
-    message = json.loads(done.stdout)["message"]
+    message = json.loads(done.stdout)["error"]
     assert said in message
     assert "secret" not in message
 
@@ -136,7 +136,7 @@ def test_wrong_usage_and_a_missing_folder(tmp_path):
     karb("init", "--host", "a b", data=tmp_path / "x", check=2)
     assert not (tmp_path / "x").exists()
     done = karb("status", data=tmp_path / "nowhere", check=1)
-    assert "init" in json.loads(done.stdout)["message"]
+    assert "init" in json.loads(done.stdout)["error"]
 
 
 def test_a_taken_address_is_said_so(made, tmp_path):
@@ -147,7 +147,7 @@ def test_a_taken_address_is_said_so(made, tmp_path):
         taken.listen()
         port = taken.getsockname()[1]
         done = karb("run", "--listen", f"127.0.0.1:{port}", data=data, check=1)
-    assert str(port) in json.loads(done.stdout)["message"]
+    assert str(port) in json.loads(done.stdout)["error"]
 
 
 def test_a_damaged_journal_fails_the_command(made, tmp_path):

@@ -72,7 +72,7 @@ def test_without_its_writing_thread_the_process_ends(folder, tmp_path):
         answer("store", "add", "KRK1", "--name", "Kraków", data=folder.path)
         flag.touch()
         told = karb("store", "add", "KRK2", "--name", "Kraków 2", data=folder.path, check=1)
-        assert "writing thread failed" in json.loads(told.stdout)["message"]
+        assert "writing thread failed" in json.loads(told.stdout)["error"]
         assert running.process.wait(SECONDS) != 0
         assert "ZeroDivisionError" in running.process.stderr.read()
     assert not folder.run.exists()

@@ -467,7 +467,7 @@ def test_a_command_used_wrongly_ends_with_its_code(folder, command, code, say):
         assert say in said
         done = folder.karb(*command, "--json")
         told = json.loads(done.stdout)
-        assert say in told["message"]
+        assert say in told["error"]
         assert "hunter2" not in words(done, code) + said
 
 
@@ -500,7 +500,7 @@ def test_a_folder_without_a_head_office(launcher, tmp_path):
 def test_two_processes_on_one_folder(folder):
     folder.start()
     with nothing_changes(folder):
-        assert "in use" in words(folder.karb("run", "--listen", "127.0.0.1:0"), 3)
+        assert "in use" in words(folder.karb("run", "--listen", "127.0.0.1:0"), 4)
 
 
 @pytest.mark.parametrize("how", ["garbage", "header", "schema", "halved", "page", "empty", "gone"])
@@ -525,7 +525,7 @@ def test_a_damaged_ledger_is_told_plainly_with_its_cure(folder, how):
     for command in (("run", "--listen", "127.0.0.1:0"), ("status",)):
         done = folder.karb(*command, "--json")
         words(done, 1)
-        said = json.loads(done.stdout)["message"]
+        said = json.loads(done.stdout)["error"]
         assert "ledger.db" in said
         assert "backup" in said
     if how != "gone":
