@@ -206,7 +206,7 @@ async def measure(sales: int, stores: int, rounds: int, profile: Path | None = N
     ours, reference = [], []
     for _ in range(rounds):
         # On the disk the work is on: /tmp may be memory.
-        with tempfile.TemporaryDirectory(prefix="karb-bench-", dir=Path.cwd()) as name:
+        with tempfile.TemporaryDirectory(prefix=".bench-", dir=Path.cwd()) as name:
             reference.append(plain(Path(name), backlogs))
             ours.append(await take_in(Path(name), backlogs, profile))
     return backlogs, ours, reference

@@ -288,7 +288,7 @@ async def test_people_log_in_with_a_token(lab):
     value = cookie.split(";")[0]
     answer, body = await lab.ask("GET", "/?lang=en", headers={"Cookie": value})
     assert answer.status == 200
-    assert b"Stores online" in body
+    assert b"Sold in all" in body
     assert b"[[" not in body
     assert b"<script>" not in body
     assert (await lab.ask("GET", "/v1/status", headers={"Cookie": value}))[0].status == 200
