@@ -169,7 +169,10 @@ def _printer():
 def run():
     """Yield what, figure and ratio."""
     for title, device in (("no device", None), ("an ESC/POS printer", _printer)):
-        with tempfile.TemporaryDirectory(prefix=".bench-", dir=Path.cwd()) as name, contextlib.ExitStack() as stack:
+        with (
+            tempfile.TemporaryDirectory(prefix=".bench-", dir=Path.cwd()) as name,
+            contextlib.ExitStack() as stack,
+        ):
             folder = Path(name)
             uvloop.run(_stock_up(folder))
             address = stack.enter_context(device()) if device else None
