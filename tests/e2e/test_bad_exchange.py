@@ -536,6 +536,10 @@ def made_by(authority, authority_key, key, store="S1", *, days=1, **more):
             x509.SubjectAlternativeName([x509.UniformResourceIdentifier(name) for name in names]),
             critical=False,
         )
+        .add_extension(  # Python 3.13 refuses a certificate without it in the handshake
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key()),
+            critical=False,
+        )
     )
     digest = None if isinstance(authority_key, Ed25519PrivateKey) else hashes.SHA256()
     signed = builder.sign(authority_key, digest)
