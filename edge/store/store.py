@@ -15,7 +15,7 @@ import aiosqlite
 from edge.clock import Clock
 from edge.keys import NodeKey
 from edge.store import verify as verification
-from edge.store.connection import Connect, connect, connect_read_only, migrate, unusable
+from edge.store.connection import Connect, connect, migrate, unusable
 from edge.store.journal import Journal, UnknownAuthor, fact_at, read_batch, whole
 from edge.store.unit import (
     ArticleView,
@@ -112,7 +112,6 @@ class _Book:
         self._mark = (self.journal.mark(), self.life.incarnation, self.life.hlc)
         self._sealed: list[Head] = []
         self._wrote = False
-        self.on_commit: Callable[[bool], None] | None = None
 
     def unit(self) -> Unit:
         self._mark = (self.journal.mark(), self.life.incarnation, self.life.hlc)
@@ -133,8 +132,6 @@ class _Book:
 
     def committed(self) -> None:
         self._clock.wrote(hlc_ms(self.life.hlc))
-        if self.on_commit is not None:
-            self.on_commit(True)
 
 
 class Store:
@@ -487,6 +484,3 @@ class Store:
 
 def _key(stream: StreamId) -> tuple[bytes, int, str]:
     return stream.node, stream.incarnation, stream.scope
-
-
-__all__ = ["CENTRAL", "Figures", "SlipView", "StockView", "Store", "TokenView", "connect_read_only"]

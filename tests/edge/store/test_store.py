@@ -8,7 +8,7 @@ from edge.store.connection import DiskFull, StoreError, connect
 from edge.store.journal import Fork, Gap, UnknownAuthor
 from edge.store.unit import TillTaken
 from sync import facts as vocabulary
-from sync.chain import ALL, Batch, Fact, Head, StreamId, extend, genesis, sign
+from sync.chain import Batch, Fact, Head, StreamId, extend, genesis, sign
 from sync.errors import BadSignature, NotAllowed
 from sync.facts import decode, encode
 from sync.facts.catalogue import Article, ArticleColumns, Articles, Price, PriceColumns, Prices
@@ -343,7 +343,3 @@ async def test_keys_of_persons_travel_beside_the_facts(tmp_path):
         await store.write(work)
         _, keys = await store.batch(store.stream, 0)
         assert keys == {person: bytes(32)}
-
-
-def test_scope_of_all_is_empty():
-    assert ALL == ""
