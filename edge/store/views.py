@@ -15,7 +15,13 @@ from sync.chain import Fact, StreamId
 from sync.errors import BadFact, BadIdentity
 from sync.facts import Body
 from sync.facts.catalogue import Articles, Prices
-from sync.facts.node import IncarnationBegan, NodeEnrolled, NodeRevoked, StoreDescribed
+from sync.facts.node import (
+    IncarnationBegan,
+    NodeEnrolled,
+    NodeRevoked,
+    StoreDescribed,
+    StreamClosed,
+)
 from sync.facts.sale import (
     PaymentSettled,
     Sale,
@@ -108,7 +114,7 @@ class Views:
                     "WHERE (excluded.hlc, excluded.place) > (hlc, place)",
                     (body.store, fact.hlc, f"{stream}/{fact.seq:020}", fact.body),
                 )
-            case IncarnationBegan():
+            case IncarnationBegan() | StreamClosed():
                 pass  # tells people and peers; adds nothing up
 
     def _articles(self, body: Articles) -> None:

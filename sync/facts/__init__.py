@@ -12,7 +12,13 @@ import msgspec
 from sync.chain import Fact
 from sync.errors import BadFact
 from sync.facts.catalogue import Articles, Prices
-from sync.facts.node import IncarnationBegan, NodeEnrolled, NodeRevoked, StoreDescribed
+from sync.facts.node import (
+    IncarnationBegan,
+    NodeEnrolled,
+    NodeRevoked,
+    StoreDescribed,
+    StreamClosed,
+)
 from sync.facts.sale import PaymentSettled, Sale, SaleClosed, SaleFiscalised, SaleVoided
 from sync.facts.stock import GoodsReceived
 
@@ -23,6 +29,7 @@ Body = (
     | NodeRevoked
     | IncarnationBegan
     | StoreDescribed
+    | StreamClosed
     | GoodsReceived
     | Sale
     | PaymentSettled
@@ -38,6 +45,7 @@ KINDS: dict[tuple[str, int], type[Body]] = {
     ("node.revoked", 1): NodeRevoked,
     ("node.began", 1): IncarnationBegan,
     ("store", 1): StoreDescribed,
+    ("stream.closed", 1): StreamClosed,
     ("goods.received", 1): GoodsReceived,
     ("sale", 1): Sale,
     ("sale.payment", 1): PaymentSettled,

@@ -6,7 +6,7 @@ in a new life.
 
 import msgspec
 
-from sync.chain import NODE_BYTES, StreamId
+from sync.chain import HASH_BYTES, NODE_BYTES, StreamId
 from sync.facts.columns import Whole
 
 
@@ -76,3 +76,27 @@ class IncarnationBegan(msgspec.Struct, frozen=True, array_like=True):
     def reason(self) -> str:
         """Why this cannot be true; empty if it can."""
         return "" if self.seq >= 0 else "a number is never negative"
+
+
+class StreamClosed(msgspec.Struct, frozen=True, array_like=True):
+    """Central's fence, written once a stream: this is where it ends, and who goes on.
+
+    Of two branches it says which one holds. What comes after `seq` on any branch is no
+    part of the stream; `successor` inherits its rights as they stood at `seq`.
+    """
+
+    stream: StreamId
+    seq: Whole
+    hash: bytes
+    """Of fact `seq`; of nothing (`chain.genesis`) where `seq` is 0."""
+
+    successor: StreamId
+    why: str = ""
+
+    def reason(self) -> str:
+        """Why this cannot be true; empty if it can."""
+        if self.successor == self.stream:
+            return f"stream {self.stream} cannot succeed itself"
+        if self.successor.scope != self.stream.scope:
+            return f"stream {self.stream}: its successor is of scope {self.successor.scope!r}"
+        return "" if self.seq >= 0 and len(self.hash) == HASH_BYTES else "a fence needs a place"

@@ -8,7 +8,13 @@ from sync.chain import Fact, StreamId
 from sync.errors import BadFact
 from sync.facts import columns
 from sync.facts.catalogue import Article, ArticleColumns, Articles, Price, PriceColumns, Prices
-from sync.facts.node import IncarnationBegan, NodeEnrolled, NodeRevoked, StoreDescribed
+from sync.facts.node import (
+    IncarnationBegan,
+    NodeEnrolled,
+    NodeRevoked,
+    StoreDescribed,
+    StreamClosed,
+)
 from sync.facts.person import Buyer, seal, unseal
 from sync.facts.sale import (
     Fiscal,
@@ -36,6 +42,7 @@ EXAMPLES = [
     NodeEnrolled(bytes(16), "S1", b"der"),
     NodeRevoked(bytes(16), "lost"),
     IncarnationBegan(STREAM, 3, bytes(32), "fork"),
+    StreamClosed(STREAM, 3, bytes(32), StreamId(STREAM.node, 8, STREAM.scope), "fork"),
     GoodsReceived(1, 5, ReceivedLines.of((ReceivedLine("1", 1000), ReceivedLine("2", 500, 99)))),
     Articles(1, ArticleColumns.of((Article("1", "Chleb", "CHLEB", "szt", "5", ("5901",)),))),
     Prices(1, PriceColumns.of((Price("1", 499), Price("2", 1299, 5)))),
