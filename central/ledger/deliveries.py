@@ -36,10 +36,10 @@ def apply(unit: Unit, effects: Effects, entries: Sequence[Entry]) -> None:
             effects.rows[DUPLICATES].append((*lost[0], entry.fact.event, "goods.received"))
             if won is before:
                 continue
-            store.move(stock.inverse(stock.received(before[1].lines.rows())))
+            store.move(stock.inverse(stock.received(before[1])))
             _delete(unit, before[0])
         held[key] = won
-        store.move(stock.received(body.lines.rows()))
+        store.move(stock.received(body))
     effects.rows[DELIVERIES].extend(
         (*place, event, body.at_ms, body.supplier, body.reference, body.lines.n)
         for (_, event), (place, body) in held.items()

@@ -146,14 +146,14 @@ class Views:
         found = self._db.execute(
             "SELECT stream, seq FROM documents WHERE event = ?", (fact.event,)
         ).fetchone()
-        deltas = stock.received(body.lines.rows())
+        deltas = stock.received(body)
         if found is not None:
             if not self._wins(fact.event, found, (id_, fact.seq)):
                 self._move(dict.fromkeys(deltas, 0), body.at_ms)
                 return
             old = vocabulary.decode(fact_at(self._db, *found))
             if isinstance(old, GoodsReceived):
-                self._move(stock.inverse(stock.received(old.lines.rows())), old.at_ms)
+                self._move(stock.inverse(stock.received(old)), old.at_ms)
         self._db.execute(
             "INSERT INTO documents (event, stream, seq, kind) VALUES (?, ?, ?, 'goods_received') "
             "ON CONFLICT (event) DO UPDATE SET stream = excluded.stream, seq = excluded.seq",

@@ -19,8 +19,9 @@ from sync.facts.node import (
     StoreDescribed,
     StreamClosed,
 )
+from sync.facts.rights import RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import PaymentSettled, Sale, SaleClosed, SaleFiscalised, SaleVoided
-from sync.facts.stock import GoodsReceived
+from sync.facts.stock import GoodsMoved, GoodsReceived
 
 Body = (
     Articles
@@ -31,6 +32,10 @@ Body = (
     | StoreDescribed
     | StreamClosed
     | GoodsReceived
+    | GoodsMoved
+    | RightsMoved
+    | RightsWanted
+    | StockPolicy
     | Sale
     | PaymentSettled
     | SaleFiscalised
@@ -47,6 +52,10 @@ KINDS: dict[tuple[str, int], type[Body]] = {
     ("store", 1): StoreDescribed,
     ("stream.closed", 1): StreamClosed,
     ("goods.received", 1): GoodsReceived,
+    ("goods.moved", 1): GoodsMoved,
+    ("rights", 1): RightsMoved,
+    ("rights.wanted", 1): RightsWanted,
+    ("stock.policy", 1): StockPolicy,
     ("sale", 1): Sale,
     ("sale.payment", 1): PaymentSettled,
     ("sale.fiscalised", 1): SaleFiscalised,

@@ -1,9 +1,13 @@
-"""Goods coming in. Quantities are ints in thousandths (`_milli`)."""
+"""Goods coming in, and moving. Quantities are ints in thousandths (`_milli`)."""
+
+from enum import IntEnum
 
 import msgspec
 
+from sync.chain import EVENT_BYTES
 from sync.facts import columns
 from sync.facts.columns import Whole
+from sync.facts.rights import CellLines
 
 
 class ReceivedLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -57,3 +61,52 @@ class GoodsReceived(msgspec.Struct, frozen=True, array_like=True):
             return "a delivery needs a line"
         bad = [row for row in rows if not row.sku or not 0 < row.quantity_milli < 1 << 53]
         return f"{bad[0].sku!r}: {bad[0].quantity_milli} thousandths" if bad else ""
+
+
+class Movement(IntEnum):
+    """Why goods move without being bought or sold. Written into facts: never renumber."""
+
+    WRITTEN_OFF = 1
+    """Broken, stolen, out of date (Polish: RW)."""
+
+    RETURNED = 2
+    """A customer brought them back, fit to be sold again."""
+
+    SENT = 3
+    """To another store (Polish: MM-); in transit until they arrive there."""
+
+    ARRIVED = 4
+    """From another store (Polish: MM+)."""
+
+    FOUND = 5
+    """A correction upwards: a duplicate's compensation."""
+
+    LOST = 6
+    """A correction downwards: a duplicate's compensation."""
+
+
+OUTWARD = frozenset({Movement.WRITTEN_OFF, Movement.SENT, Movement.LOST})
+
+
+class GoodsMoved(msgspec.Struct, frozen=True, array_like=True):
+    """Goods came or went, other than by a delivery, a sale or a count."""
+
+    movement: Movement
+    at_ms: Whole
+    trust: Whole
+    lines: CellLines
+    why: str = ""
+    place: str = ""
+    """The other store of a transfer."""
+
+    reference: bytes = b""
+    """Event of what this belongs to: the sale returned, the transfer that arrived, the
+    document that another node recorded too; empty if there is none."""
+
+    def reason(self) -> str:
+        """Why this cannot be true; empty if it can."""
+        if self.reference and len(self.reference) != EVENT_BYTES:
+            return f"reference of {len(self.reference)} bytes"
+        if self.movement in (Movement.SENT, Movement.ARRIVED) and not self.place:
+            return f"{self.movement.name}: expected the other store"
+        return self.lines.reason()

@@ -16,6 +16,7 @@ from sync.facts.node import (
     StreamClosed,
 )
 from sync.facts.person import Buyer, seal, unseal
+from sync.facts.rights import CellLines, Mode, Move, RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import (
     Fiscal,
     Payment,
@@ -28,7 +29,7 @@ from sync.facts.sale import (
     SaleVoided,
     Stage,
 )
-from sync.facts.stock import GoodsReceived, ReceivedLine, ReceivedLines
+from sync.facts.stock import GoodsMoved, GoodsReceived, Movement, ReceivedLine, ReceivedLines
 from tests.sync.strategies import STREAM, sales
 
 
@@ -50,6 +51,10 @@ EXAMPLES = [
     RECEIVED,
     Articles(1, ArticleColumns.of((Article("1", "Chleb", "CHLEB", "szt", "5", ("5901",)),))),
     Prices(1, PriceColumns.of((Price("1", 499), Price("2", 1299, 5)))),
+    GoodsMoved(Movement.SENT, 1, 5, CellLines.by_cell({"1": 1000}), place="S2"),
+    RightsMoved(Move.GIVEN, CellLines.by_cell({"1": 1000, "2": 5}), STREAM),
+    RightsWanted(CellLines.by_cell({"1": 1000})),
+    StockPolicy("group:alkohole", Mode.STRICT, 2000, 30),
     PaymentSettled(0, approved=True),
     SaleFiscalised(Fiscal("karb", "ZBF 1", "7")),
     SaleClosed(1, 5),
