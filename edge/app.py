@@ -96,6 +96,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
         port = await server.start(config.listen, config.tls_cert, config.tls_key)
         stack.push_async_callback(server.close)
 
+        counter.asking.hears = lambda: link.state.state == "live"
         await link.start()
         stack.push_async_callback(link.close)
 

@@ -73,6 +73,14 @@ class StockAnswer(msgspec.Struct, frozen=True):
     """Unix milliseconds of the last fact that touched it; now, if none ever did."""
 
     age_s: int
+    right_milli: int = 0
+    """What this node may sell or promise without asking anybody."""
+
+    reserved_milli: int = 0
+    """What is there and promised to somebody."""
+
+    uncovered_milli: int = 0
+    """What left beyond anybody's right, with no right found for it yet."""
 
 
 class VatAnswer(msgspec.Struct, frozen=True):

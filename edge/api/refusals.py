@@ -8,7 +8,7 @@ import msgspec
 from edge.link.carrier import LinkRefused, LinkUnreachable
 from edge.store.connection import DiskFull, StoreError
 from edge.store.unit import TillTaken
-from edge.till.errors import Conflict, NotFound, NotPossible, TillError, UnknownArticle
+from edge.till.errors import BeyondRight, Conflict, NotFound, NotPossible, TillError, UnknownArticle
 from sync.contract.problem import Problem, mistake, problem
 from sync.errors import BadIdentity, RemoteProtocolError
 
@@ -16,6 +16,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (NotFound, 404),
     (Conflict, 409),
     (TillTaken, 409),
+    (BeyondRight, 409),
     (NotPossible, 422),
     (TillError, 422),
     (DiskFull, 503),

@@ -19,7 +19,9 @@ async def put_sale(node: Node, call: Call) -> Reply:
             key=node.random(KEY_BYTES),
             nonce=node.random(NONCE_BYTES),
         )
-    recorded = await node.store.write(lambda unit: selling.record(unit, event, request, key))
+    recorded = await node.counter.asking.write(
+        lambda unit, *, ask: selling.record(unit, event, request, key, ask=ask)
+    )
     return Reply(201 if recorded.new else 200, selling.answer(recorded))
 
 
@@ -55,7 +57,15 @@ async def get_stock(node: Node, call: Call) -> Reply:
     stock = await node.store.stock(sku)
     if stock is not None:
         age_s = max(0, now_ms - stock.as_of_ms) // 1000
-        body = answers.StockAnswer(sku, stock.quantity_milli, stock.as_of_ms, age_s)
+        body = answers.StockAnswer(
+            sku,
+            stock.quantity_milli,
+            stock.as_of_ms,
+            age_s,
+            stock.right_milli,
+            stock.reserved_milli,
+            stock.uncovered_milli,
+        )
     elif article is not None:
         # Nothing ever came in or went out: that is what our books say as of now.
         body = answers.StockAnswer(sku, 0, now_ms, 0)

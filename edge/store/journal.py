@@ -88,6 +88,10 @@ class Journal:
         """Return how far each stream is held: the vector."""
         return [row.head for row in self._rows.values()]
 
+    def places(self) -> list[tuple[int, int]]:
+        """Return the number of each stream in this file, and how far it is held."""
+        return [(row.id, row.head.seq) for row in self._rows.values()]
+
     def frozen(self) -> set[StreamId]:
         """Return the streams that are known to have two branches."""
         return {stream for stream, row in self._rows.items() if row.frozen}

@@ -17,6 +17,7 @@ from edge.keys import NodeKey
 from edge.store import verify as verification
 from edge.store.connection import Connect, connect, migrate, unusable
 from edge.store.journal import Journal, UnknownAuthor, fact_at, read_batch, whole
+from edge.store.shelf import Shelf, table_rows
 from edge.store.unit import (
     ArticleView,
     Life,
@@ -27,7 +28,7 @@ from edge.store.unit import (
     settings_view,
 )
 from edge.store.verify import Verdict
-from edge.store.views import reapply
+from edge.store.views import Views, reapply
 from edge.store.writer import Writer
 from sync import facts as vocabulary
 from sync.chain import ALL, Batch, Head, StreamId
@@ -36,6 +37,7 @@ from sync.errors import NotAllowed, SyncError
 from sync.facts.node import IncarnationBegan, StoreDescribed
 from sync.facts.person import Sealed
 from sync.facts.sale import Sale, Stage
+from sync.merge import stock as merge
 
 T = TypeVar("T")
 
@@ -50,6 +52,15 @@ class StockView(NamedTuple):
 
     sku: str
     quantity_milli: int
+    """What is really there, reserved or not."""
+
+    right_milli: int
+    """What this node may promise or sell of it without asking."""
+
+    reserved_milli: int
+    uncovered_milli: int
+    """What left beyond anybody's right, and no right was found for yet."""
+
     as_of_ms: int
     """Time of the last fact that touched it."""
 
@@ -108,6 +119,8 @@ class _Book:
             default=0,
         )
         self.life = Life(store, incarnation, hlc)
+        self.shelf = Shelf(db, lambda stream: self.journal.row(stream).id)
+        self.views = Views(db, self.shelf)
         clock.wrote(hlc_ms(hlc))
         self._mark = (self.journal.mark(), self.life.incarnation, self.life.hlc)
         self._sealed: list[Head] = []
@@ -115,15 +128,17 @@ class _Book:
 
     def unit(self) -> Unit:
         self._mark = (self.journal.mark(), self.life.incarnation, self.life.hlc)
-        self._unit = Unit(self._db, self.journal, self._key, self._clock, self.life)
-        return self._unit
+        self.shelf.begin()
+        return Unit(self._db, self.journal, self._key, self._clock.now(), self.life, self.views)
 
     def roll_back(self) -> None:
         mark, self.life.incarnation, self.life.hlc = self._mark
         self.journal.back_to(mark)
+        self.shelf.roll_back()
 
     def seal(self) -> None:
         self.journal.sign_heads(self._key)
+        self.shelf.seal(self.journal.places())
         self._sealed = self.journal.heads()
 
     def survived(self, db: sqlite3.Connection) -> bool:
@@ -131,6 +146,7 @@ class _Book:
         return bool(self._sealed) and all(held.get(h.stream) == h for h in self._sealed)
 
     def committed(self) -> None:
+        self.shelf.committed()
         self._clock.wrote(hlc_ms(self.life.hlc))
 
 
@@ -210,7 +226,9 @@ class Store:
                     "SELECT u.stream, u.seq, s.node, s.incarnation, s.scope FROM unreadable u "
                     "JOIN streams s ON s.id = u.stream"
                 ).fetchall()
+                self._book.shelf.fold_next()
                 reapply(
+                    self._book.views,
                     db,
                     [
                         (id_, StreamId(node, life, scope), fact_at(db, id_, seq))
@@ -261,7 +279,7 @@ class Store:
     @property
     def stream(self) -> StreamId:
         """Our own stream, of this life."""
-        return self._writer.book.life.stream(self.key.node)  # type: ignore[attr-defined,no-any-return]
+        return self._book.life.stream(self.key.node)
 
     async def write(self, work: Callable[[Unit], T]) -> T:
         """Run `work` on a unit in the writer's thread; return once it is on disk.
@@ -282,6 +300,14 @@ class Store:
         self._watchers.add(watcher)
         return watcher
 
+    def forget(self, watcher: asyncio.Event) -> None:
+        """Set a watcher's event no more."""
+        self._watchers.discard(watcher)
+
+    async def rights(self, cells: Iterable[str]) -> dict[str, int]:
+        """Return what this node may promise of some cells, in thousandths, as written last."""
+        return await self.write(lambda unit: {cell: unit.holder.right(cell) for cell in cells})
+
     def heads(self) -> list[Head]:
         """Return the vector: how far each stream is held."""
         return list(self._journal.heads())
@@ -291,8 +317,12 @@ class Store:
         return self._journal.frozen()
 
     @property
+    def _book(self) -> _Book:
+        return self._writer.book  # type: ignore[return-value]
+
+    @property
     def _journal(self) -> Journal:
-        return self._writer.book.journal  # type: ignore[attr-defined,no-any-return]
+        return self._book.journal
 
     async def hash_at(self, stream: StreamId, seq: int) -> bytes | None:
         """Return the hash of a number we hold."""
@@ -399,8 +429,20 @@ class Store:
 
     async def stock(self, sku: str) -> StockView | None:
         """Return the stock of an article; None if no fact ever touched it."""
-        rows = await self._rows("SELECT * FROM stock WHERE sku = ?", (sku,))
-        return StockView(*rows[0]) if rows else None
+        # First what the table lags behind of, then the table: what is folded in between is there.
+        shelf = self._book.shelf
+        live, own = shelf.live.get(sku, {}), self._book.journal.row(self.stream).id
+        rows = {**await self._read(lambda db: table_rows(db, sku)), **live}
+        if not rows:
+            return None
+        return StockView(
+            sku,
+            sum(map(merge.physical, rows.values())),
+            shelf.right_in(rows, own),
+            sum(map(merge.reserved, rows.values())),
+            merge.uncovered_at(rows, shelf.heir) if shelf.kept(rows) else 0,
+            max(row[-1] for row in rows.values()),
+        )
 
     async def token(self, digest: bytes) -> TokenView | None:
         """Return whose token this is."""

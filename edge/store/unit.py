@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from edge.clock import Clock
 from edge.keys import NodeKey
+from edge.store.holder import Holder
 from edge.store.journal import Journal, fact_at
-from edge.store.views import Views
+from edge.store.views import Views, settled_payments
 from sync import facts as vocabulary
 from sync.chain import Batch, Fact, StreamId
 from sync.clock import Reading, tick
@@ -78,14 +78,18 @@ class Unit:
     """One unit of work, in the writer's thread; all of it is stored, or nothing."""
 
     def __init__(
-        self, db: sqlite3.Connection, journal: Journal, key: NodeKey, clock: Clock, life: "Life"
+        self,
+        db: sqlite3.Connection,
+        journal: Journal,
+        key: NodeKey,
+        now: Reading,
+        life: "Life",
+        views: Views,
     ) -> None:
         """Work on the open transaction of `db`."""
-        self._db, self._journal, self._key, self._clock, self._life = db, journal, key, clock, life
-        self._views = Views(db)
-        self.now: Reading = clock.now()
-        self.wrote = False
-        """Facts of our own were appended: the link has something to carry."""
+        self._db, self._journal, self._key, self._life = db, journal, key, life
+        self._views = views
+        self.now = now
 
     @property
     def settings(self) -> StoreDescribed:
@@ -109,7 +113,6 @@ class Unit:
         id_ = self._journal.append(stream, fact, self._key)
         self._views.apply(id_, stream, fact, body)
         self._life.hlc = hlc
-        self.wrote = True
         return Place(stream, fact.seq)
 
     def receive(self, batch: Batch, public_key: bytes) -> None:
@@ -125,6 +128,27 @@ class Unit:
         self._life.tills.clear()
         for fact in fresh:
             self._views.take(id_, batch.stream, fact)
+        if fresh and batch.stream.scope == self._life.store:
+            self.holder.react(batch.stream, fresh)
+
+    @property
+    def holder(self) -> "Holder":
+        """This node as a holder of rights."""
+        return Holder(self, self._db, self._views.shelf, self._key.node)
+
+    @property
+    def stream(self) -> StreamId:
+        """Our own stream, of this life."""
+        return self._life.stream(self._key.node)
+
+    @property
+    def next_seq(self) -> int:
+        """The number that our next fact will have."""
+        return self._journal.row(self.stream).head.seq + 1
+
+    def number(self, stream: StreamId) -> int:
+        """Return the number of a stream in this file."""
+        return self._journal.row(stream).id
 
     def freeze(self, stream: StreamId, seq: int, theirs: bytes) -> None:
         """Note that a stream has two branches."""
@@ -255,7 +279,7 @@ def sale_view(db: sqlite3.Connection, event: bytes) -> SaleView | None:
     body = vocabulary.decode(fact_at(db, stream, seq))
     if not isinstance(body, Sale):
         return None
-    settled = Views(db).settled(event)
+    settled = settled_payments(db, event)
     return SaleView(event, Stage(stage), body, series, number, total, digest, settled)
 
 

@@ -10,9 +10,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge.store.connection import connect_read_only, migrate
 from edge.store.journal import whole
+from edge.store.shelf import Shelf
 from edge.store.views import DERIVED, Views
 from sync.chain import Fact, Head, StreamId, check_shape, fact_hash, genesis, verify_head
-from sync.errors import SyncError
+from sync.errors import BadFact, SyncError
 
 MAX_FINDINGS = 100
 
@@ -58,7 +59,8 @@ def _verify(db: sqlite3.Connection, beside: sqlite3.Connection) -> Verdict:
     findings: list[str] = []
     migrate(beside)
     beside.execute("BEGIN")
-    views = Views(beside)
+    shelf = Shelf(beside, lambda stream: _number(beside, stream), facts=db)
+    views = Views(beside, shelf, facts=db)
     keys: dict[bytes, bytes] = {
         node: key
         for table in ("nodes", "roots")
@@ -68,8 +70,8 @@ def _verify(db: sqlite3.Connection, beside: sqlite3.Connection) -> Verdict:
     rows = db.execute("SELECT * FROM streams ORDER BY id").fetchall()
     facts = heads = 0
     for row in rows:
-        beside.execute("INSERT INTO streams VALUES (?, ?, ?, ?, ?)", row)
-    for id_, node, incarnation, scope, _ in rows:
+        beside.execute("INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?)", row)
+    for id_, node, incarnation, scope, *_ in rows:
         stream = StreamId(node, incarnation, scope)
         last = Head(stream, 0, b"")
         try:
@@ -81,13 +83,27 @@ def _verify(db: sqlite3.Connection, beside: sqlite3.Connection) -> Verdict:
         if len(findings) >= MAX_FINDINGS:
             break
     if not findings:
+        shelf.seal(())
+        shelf.committed()
         findings += _compare(db, beside)
+        if Shelf(db, lambda stream: _number(db, stream)).whole() != shelf.whole():
+            findings.append("View rights: rows are not what the facts say.")
         findings += [
             f"Database file: {line}"
             for (line,) in db.execute("PRAGMA integrity_check(10)")
             if line != "ok"
         ]
     return Verdict(len(rows), facts, heads, findings[:MAX_FINDINGS])
+
+
+def _number(db: sqlite3.Connection, stream: StreamId) -> int:
+    row = db.execute(
+        "SELECT id FROM streams WHERE node = ? AND incarnation = ? AND scope = ?",
+        (stream.node, stream.incarnation, stream.scope),
+    ).fetchone()
+    if row is None:
+        raise BadFact(f"Stream {stream}: never introduced here.")
+    return int(row[0])
 
 
 def _checked(
@@ -139,6 +155,8 @@ def _compare(db: sqlite3.Connection, beside: sqlite3.Connection) -> list[str]:
     """Compare the views with the ones that the facts make."""
     findings = []
     for table in DERIVED:
+        if table == "rights":
+            continue  # lags behind, see below
         columns = [
             name
             for _, name, *_ in beside.execute(f"PRAGMA table_info({table})")

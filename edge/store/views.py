@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from cryptography import x509
 
 from edge.store.journal import fact_at
+from edge.store.shelf import Shelf, first_of_stream
 from sync import facts as vocabulary
 from sync.chain import Fact, StreamId
 from sync.errors import BadFact, BadIdentity
@@ -22,18 +23,17 @@ from sync.facts.node import (
     StoreDescribed,
     StreamClosed,
 )
+from sync.facts.rights import Move, RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import (
     PaymentSettled,
     Sale,
     SaleClosed,
     SaleFiscalised,
-    SaleSums,
     SaleVoided,
     Stage,
 )
-from sync.facts.stock import GoodsReceived
+from sync.facts.stock import GoodsMoved, GoodsReceived
 from sync.identity import read
-from sync.merge import stock
 from sync.merge.sales import stage_now, stage_of
 
 DERIVED = (
@@ -45,7 +45,12 @@ DERIVED = (
     "sales",
     "settled",
     "documents",
-    "stock",
+    "rights",
+    "closings",
+    "policies",
+    "wanted",
+    "given",
+    "fences",
     "quarantine",
     "duplicates",
     "unreadable",
@@ -56,9 +61,17 @@ DERIVED = (
 class Views:
     """The views of one file. Runs inside somebody else's transaction."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        """Work on `db`."""
-        self._db = db
+    def __init__(
+        self, db: sqlite3.Connection, shelf: Shelf, facts: sqlite3.Connection | None = None
+    ) -> None:
+        """Work on `db`.
+
+        Args:
+            db: Where the views are.
+            shelf: The rows of rights.
+            facts: Where the facts are, if not there too.
+        """
+        self._db, self.shelf, self._facts = db, shelf, facts or db
 
     def take(self, id_: int, stream: StreamId, fact: Fact) -> None:
         """Apply a fact of unknown worth: decode, and set aside what cannot be applied."""
@@ -76,17 +89,36 @@ class Views:
                 "INSERT OR IGNORE INTO quarantine VALUES (?, ?, ?)", (id_, fact.seq, str(error))
             )
 
-    def apply(self, id_: int, stream: StreamId, fact: Fact, body: Body) -> None:  # noqa: C901 - one case a kind
+    def apply(self, id_: int, stream: StreamId, fact: Fact, body: Body) -> None:  # noqa: C901, PLR0912 - one case a kind
         """Apply a fact whose body is known to be sound."""
+        first = True
         match body:
             case Sale():
-                self._sale(id_, stream, fact, body)
+                first = self._sale(id_, stream, fact, body)
             case SaleClosed() | SaleVoided() | SaleFiscalised():
                 self._follow(fact.event, stage_of(body, {}, None))
             case PaymentSettled():
                 self._settle(id_, fact, body)
             case GoodsReceived():
-                self._received(id_, fact, body)
+                first = self._document(id_, fact, "goods_received")
+            case GoodsMoved():
+                self._document(id_, fact, body.movement.name.lower())
+            case RightsMoved():
+                if body.move is Move.GIVEN:
+                    self._db.execute(
+                        "INSERT OR IGNORE INTO given VALUES (?, ?, ?)", (fact.event, id_, fact.seq)
+                    )
+            case RightsWanted():
+                self._db.execute(
+                    "INSERT OR IGNORE INTO wanted VALUES (?, ?, ?, ?)",
+                    (fact.event, id_, fact.seq, fact.hlc),
+                )
+            case StockPolicy():
+                self._latest(
+                    "policies", ("scope", "target"), (stream.scope, body.target), stream, fact
+                )
+            case StreamClosed():
+                self._fence(stream, fact, body)
             case Articles():
                 self._articles(body)
             case Prices():
@@ -108,14 +140,40 @@ class Views:
                     (body.node,),
                 )
             case StoreDescribed():
-                self._db.execute(
-                    "INSERT INTO settings VALUES (?, ?, ?, ?) ON CONFLICT (store) DO UPDATE SET "
-                    "hlc = excluded.hlc, place = excluded.place, body = excluded.body "
-                    "WHERE (excluded.hlc, excluded.place) > (hlc, place)",
-                    (body.store, fact.hlc, f"{stream}/{fact.seq:020}", fact.body),
-                )
-            case IncarnationBegan() | StreamClosed():
+                self._latest("settings", ("store",), (body.store,), stream, fact)
+            case IncarnationBegan():
                 pass  # tells people and peers; adds nothing up
+        self.shelf.apply(id_, fact, body, first=first)
+
+    def _latest(
+        self,
+        table: str,
+        key: tuple[str, ...],
+        values: tuple[str, ...],
+        stream: StreamId,
+        fact: Fact,
+    ) -> None:
+        """Keep the latest fact of a key: central's order, not the order of arrival."""
+        self._db.execute(
+            f"INSERT INTO {table} VALUES ({'?, ' * len(key)}?, ?, ?) "
+            f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET "
+            "hlc = excluded.hlc, place = excluded.place, body = excluded.body "
+            "WHERE (excluded.hlc, excluded.place) > (hlc, place)",
+            (*values, fact.hlc, f"{stream}/{fact.seq:020}", fact.body),
+        )
+
+    def _fence(self, stream: StreamId, fact: Fact, body: StreamClosed) -> None:
+        """Take note of a fence; should there be two, the one written first holds."""
+        id_, successor = self.shelf.number(body.stream), self.shelf.number(body.successor)
+        moved = self._db.execute(
+            "INSERT INTO fences VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (stream) DO UPDATE SET "
+            "seq = excluded.seq, hash = excluded.hash, successor = excluded.successor, "
+            "hlc = excluded.hlc, place = excluded.place "
+            "WHERE (excluded.hlc, excluded.place) < (hlc, place)",
+            (id_, body.seq, body.hash, successor, fact.hlc, f"{stream}/{fact.seq:020}"),
+        )
+        if moved.rowcount:
+            self.shelf.fence(id_, body.seq, successor)
 
     def _articles(self, body: Articles) -> None:
         rows = body.articles.rows()
@@ -142,40 +200,41 @@ class Views:
             [(code, row.sku, body.revision) for row in rows for code in row.codes],
         )
 
-    def _received(self, id_: int, fact: Fact, body: GoodsReceived) -> None:
+    def _document(self, id_: int, fact: Fact, kind: str) -> bool:
+        """Keep which fact records a document; return whether it is the first of its stream."""
         found = self._db.execute(
             "SELECT stream, seq FROM documents WHERE event = ?", (fact.event,)
         ).fetchone()
-        deltas = stock.received(body)
-        if found is not None:
-            if not self._wins(fact.event, found, (id_, fact.seq)):
-                self._move(dict.fromkeys(deltas, 0), body.at_ms)
-                return
-            old = vocabulary.decode(fact_at(self._db, *found))
-            if isinstance(old, GoodsReceived):
-                self._move(stock.inverse(stock.received(old)), old.at_ms)
+        first = found is None or first_of_stream(self._db, id_, fact)
+        if found is not None and not self._wins("documents", fact.event, found, (id_, fact.seq)):
+            return first
         self._db.execute(
-            "INSERT INTO documents (event, stream, seq, kind) VALUES (?, ?, ?, 'goods_received') "
-            "ON CONFLICT (event) DO UPDATE SET stream = excluded.stream, seq = excluded.seq",
-            (fact.event, id_, fact.seq),
+            "INSERT INTO documents (event, stream, seq, kind) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (event) DO UPDATE SET stream = excluded.stream, seq = excluded.seq, "
+            "kind = excluded.kind",
+            (fact.event, id_, fact.seq, kind),
         )
-        self._move(deltas, body.at_ms)
+        return first
 
-    def _sale(self, id_: int, stream: StreamId, fact: Fact, body: Sale) -> None:
+    def _sale(self, id_: int, stream: StreamId, fact: Fact, body: Sale) -> bool:
+        """Keep a sale; return whether it is the first record of its event in its stream."""
         event = fact.event
         found = self._db.execute(
             "SELECT stream, seq, stage, later FROM sales WHERE event = ?", (event,)
         ).fetchone()
-        sums = body.lines.sums()
-        later = 0
+        later, first = 0, True
         if found is not None:
             later = found[3]
             if found[0] is not None:
-                if not self._wins(event, found[:2], (id_, fact.seq)):
-                    self._count(sums, body.at_ms, 0)
-                    return
-                self._recount(found, -1)
-        settled = {} if found is None and body.stage is Stage.CLOSED else self.settled(event)
+                first = first_of_stream(self._db, id_, fact)
+                if not self._wins("sales", event, found[:2], (id_, fact.seq)):
+                    return first
+        sums = body.lines.sums()
+        settled = (
+            {}
+            if found is None and body.stage is Stage.CLOSED
+            else settled_payments(self._db, event)
+        )
         stage = stage_now(body, settled, later)
         self._db.execute(
             "INSERT INTO sales VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL) "
@@ -203,7 +262,7 @@ class Views:
                 sums.goods_minor + sums.deposits_minor + body.rounding_minor,
             ),
         )
-        self._count(sums, body.at_ms, 1 if stage is Stage.CLOSED else 0)
+        return first
 
     def _follow(self, event: bytes, vouched: Stage) -> None:
         """Take note that a later fact vouches for a stage, or that a payment is settled."""
@@ -217,28 +276,15 @@ class Views:
             )
             return
         later = max(found[3], vouched)
-        sale = vocabulary.decode(fact_at(self._db, *found[:2])) if found[0] is not None else None
+        sale = self._fact(*found[:2]) if found[0] is not None else None
         sale = sale if isinstance(sale, Sale) else None
-        stage = stage_now(sale, self.settled(event), later)
+        stage = stage_now(sale, settled_payments(self._db, event), later)
         self._db.execute(
             "UPDATE sales SET stage = ?, later = ? WHERE event = ?", (stage, later, event)
         )
-        self._recount(found, -1)
-        self._recount((*found[:2], stage), 1)
 
-    def _recount(self, found: Sequence[int], sign: int) -> None:
-        """Put the goods of a sale into stock, or take them out again, if it is closed."""
-        stream, seq, stage = found[:3]
-        if stream is None or stage != Stage.CLOSED:
-            return
-        sale = vocabulary.decode(fact_at(self._db, stream, seq))
-        if isinstance(sale, Sale):
-            self._count(sale.lines.sums(), sale.at_ms, sign)
-
-    def _count(self, sums: SaleSums, at_ms: int, sign: int) -> None:
-        # With sign 0 the articles still get a row and an age: how late a fact came, or that
-        # it lost to another, must not show.
-        self._move({sku: milli * sign for sku, milli in stock.sold(sums).items()}, at_ms)
+    def _fact(self, stream: int, seq: int) -> Body | None:
+        return vocabulary.decode(fact_at(self._facts, stream, seq))
 
     def _settle(self, id_: int, fact: Fact, body: PaymentSettled) -> None:
         found = self._db.execute(
@@ -253,17 +299,14 @@ class Views:
         )
         self._follow(fact.event, stage_of(body, {}, None))
 
-    def _wins(self, event: bytes, found: Sequence[int], new: tuple[int, int]) -> bool:
+    def _wins(self, record: str, event: bytes, found: Sequence[int], new: tuple[int, int]) -> bool:
         """Whether a second record of one event counts instead of the first; notes the loser."""
         wins = self._place(*new) < self._place(found[0], found[1])
         loser = found if wins else new
-        self._db.execute("INSERT OR IGNORE INTO duplicates VALUES (?, ?, ?)", (event, *loser))
+        self._db.execute(
+            "INSERT OR IGNORE INTO duplicates VALUES (?, ?, ?, ?)", (event, *loser, record)
+        )
         return wins
-
-    def settled(self, event: bytes) -> dict[int, bool]:
-        """Return which payments of a sale are known: index to approved."""
-        rows = self._db.execute("SELECT payment, approved FROM settled WHERE event = ?", (event,))
-        return {payment: bool(approved) for payment, approved in rows}
 
     def _place(self, id_: int, seq: int) -> tuple[StreamId, int]:
         node, incarnation, scope = self._db.execute(
@@ -271,21 +314,17 @@ class Views:
         ).fetchone()
         return StreamId(node, incarnation, scope), seq
 
-    def _move(self, deltas: stock.Deltas, at_ms: int) -> None:
-        # One statement for all rows: SQLite lets go of the interpreter at every row of an
-        # executemany, and beside a busy event loop each time means a wait.
-        rows = ", ".join(["(?, ?, ?)"] * len(deltas))
-        self._db.execute(
-            f"INSERT INTO stock VALUES {rows} ON CONFLICT (sku) DO UPDATE SET "
-            "quantity_milli = quantity_milli + excluded.quantity_milli, "
-            "as_of_ms = max(as_of_ms, excluded.as_of_ms)",
-            [cell for sku, milli in deltas.items() for cell in (sku, milli, at_ms)],
-        )
+
+def settled_payments(db: sqlite3.Connection, event: bytes) -> dict[int, bool]:
+    """Return which payments of a sale are known: index to approved."""
+    rows = db.execute("SELECT payment, approved FROM settled WHERE event = ?", (event,))
+    return {payment: bool(approved) for payment, approved in rows}
 
 
-def reapply(db: sqlite3.Connection, streams: Sequence[tuple[int, StreamId, Fact]]) -> None:
+def reapply(
+    views: Views, db: sqlite3.Connection, streams: Sequence[tuple[int, StreamId, Fact]]
+) -> None:
     """Apply facts that could not be read before an upgrade."""
-    views = Views(db)
     for id_, stream, fact in streams:
         db.execute("DELETE FROM unreadable WHERE stream = ? AND seq = ?", (id_, fact.seq))
         views.take(id_, stream, fact)

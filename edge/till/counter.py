@@ -7,6 +7,7 @@ from functools import partial
 import structlog
 
 from edge.clock import Clock
+from edge.stockroom.asking import Asking
 from edge.store.store import Store
 from edge.store.unit import SaleView, Unit
 from edge.till import stages
@@ -48,6 +49,7 @@ class Counter:
             fresh: Makes a word never used before.
         """
         self._store = store
+        self.asking = Asking(store, fresh)
         self._printer: Callable[[str], ReceiptPrinter | None] = lambda _: None
         self.tills = {
             till: Till(
@@ -57,6 +59,7 @@ class Counter:
                 Printing(
                     till, store, partial(self._printer_of, till), language=language, fresh=fresh
                 ),
+                self.asking,
             )
             for till in tills
         }

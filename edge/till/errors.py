@@ -36,6 +36,10 @@ class BadBuyer(BadSale):
     """The NIP is mistyped."""
 
 
+class BeyondRight(BadSale):
+    """More than this node may sell of an article whose policy is strict."""
+
+
 class BadDocument(TillError):
     """The delivery cannot be true."""
 

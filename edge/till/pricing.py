@@ -48,6 +48,8 @@ class Draft:
     customer: bytes | None = None
     buyer: Sealed | None = None
     fiscal: Fiscal | None = None
+    approved_by: str = ""
+    """The manager who lets it go beyond the right; empty: nobody."""
 
     @property
     def total_minor(self) -> int:
@@ -85,12 +87,19 @@ def priced(unit: Unit, request: SaleRequest, buyer: BuyerKey | None) -> Draft:
         customer=request.customer.bytes if request.customer else None,
         buyer=sealed,
         fiscal=Fiscal(fiscal.by, fiscal.device, fiscal.document) if fiscal else None,
+        approved_by=request.approved_by,
     )
 
 
-def from_basket(till: str, sell: Sell) -> Draft:
+def from_basket(till: str, sell: Sell, approved_by: str = "") -> Draft:
     """Return the draft of a basket that is being paid; its prices are those scanned."""
-    return Draft(till=till, cashier=sell.cashier, lines=sell.lines, payments=(sell.payment,))
+    return Draft(
+        till=till,
+        cashier=sell.cashier,
+        lines=sell.lines,
+        payments=(sell.payment,),
+        approved_by=approved_by,
+    )
 
 
 def settle_change(payments: Sequence[PaymentRequest], owed_minor: int) -> tuple[Payment, ...]:

@@ -14,6 +14,7 @@ from sync.chain import MAX_BODY
 from sync.errors import BadFact
 from sync.facts import decode, encode
 from sync.facts.stock import GoodsReceived, ReceivedLine, ReceivedLines
+from sync.merge.stock import received
 
 
 class DocumentAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,20 +81,21 @@ def receive(unit: Unit, event: bytes, request: GoodsReceivedRequest) -> Received
             f"Delivery: expected at most {MAX_BODY} bytes.", "Record it as two.", field="/lines"
         )
     unit.append(body, event)
+    unit.holder.received(event, received(body))
     unit.note_digest(event, fingerprint)
     return Received(event=event, body=body, new=True)
 
 
-def answer(received: Received) -> DocumentAnswer:
+def answer(delivery: Received) -> DocumentAnswer:
     """Tell of a recorded delivery."""
-    rows = received.body.lines.rows()
+    rows = delivery.body.lines.rows()
     return DocumentAnswer(
-        uuid=str(UUID(bytes=received.event)),
+        uuid=str(UUID(bytes=delivery.event)),
         kind="goods_received",
         lines=len(rows),
         quantity_milli=sum(row.quantity_milli for row in rows),
-        at=rfc3339(received.body.at_ms),
-        trust=trust_name(received.body.trust),
+        at=rfc3339(delivery.body.at_ms),
+        trust=trust_name(delivery.body.trust),
     )
 
 

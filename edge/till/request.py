@@ -95,6 +95,9 @@ class SaleRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     buyer: BuyerRequest | None = None
     fiscal: FiscalRequest | None = None
+    approved_by: Text = ""
+    """The manager who lets it go beyond what this node has a right to, where the article's
+    policy is strict."""
 
 
 class PayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,6 +109,8 @@ class PayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     method: Method
     tendered_minor: Minor
     cashier: Word
+    approved_by: Text = ""
+    """The manager who lets it go beyond what this node has a right to."""
 
 
 class ReceivedLineRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

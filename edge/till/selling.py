@@ -12,11 +12,13 @@ from uuid import UUID
 
 import msgspec
 
+from edge.stockroom.asking import Short
 from edge.store.unit import SaleView, Unit
 from edge.till.basket import MAX_TOTAL_MINOR
 from edge.till.business_day import business_day, day_text, rfc3339
 from edge.till.errors import (
     BadSale,
+    BeyondRight,
     Conflict,
     NoFiscalEvidence,
     NotCovered,
@@ -27,7 +29,9 @@ from sync.chain import MAX_BODY
 from sync.clock import Trust
 from sync.facts import encode
 from sync.facts.node import StoreDescribed
+from sync.facts.rights import Mode
 from sync.facts.sale import Discount, Sale, SaleLines, Stage
+from sync.merge.stock import Deltas
 
 LARGE = 200
 """Lines and discounts from which a sale is measured before it is written."""
@@ -81,11 +85,17 @@ def digest(request: msgspec.Struct, till: str = "", key: bytes = b"") -> bytes:
 
 
 def record(
-    unit: Unit, event: bytes, request: SaleRequest, buyer: BuyerKey | None = None
+    unit: Unit,
+    event: bytes,
+    request: SaleRequest,
+    buyer: BuyerKey | None = None,
+    *,
+    ask: bool = False,
 ) -> Recorded:
     """Record a finished sale; the same request under the same event gives the same answer.
 
     Raises:
+        Short: It goes beyond our right, and `ask` says that others may be asked first.
         Conflict: The event is another sale.
         BadSale: It cannot be true; `errors` has the kinds.
         TillTaken: The till belongs to another node.
@@ -99,7 +109,7 @@ def record(
         return again(event, found, same=found.digest == digest(request, key=key))
     draft = priced(unit, request, buyer)
     fingerprint = digest(request, key=buyer.key if draft.buyer and buyer else b"")
-    return write(unit, event, draft, stage=Stage.CLOSED, fingerprint=fingerprint)
+    return write(unit, event, draft, stage=Stage.CLOSED, fingerprint=fingerprint, ask=ask)
 
 
 def again(event: bytes, found: SaleView, *, same: bool) -> Recorded:
@@ -116,10 +126,19 @@ def again(event: bytes, found: SaleView, *, same: bool) -> Recorded:
     return Recorded(event=event, sale=found.body, series=found.series, stage=found.stage, new=False)
 
 
-def write(unit: Unit, event: bytes, draft: Draft, *, stage: Stage, fingerprint: bytes) -> Recorded:
+def write(
+    unit: Unit,
+    event: bytes,
+    draft: Draft,
+    *,
+    stage: Stage,
+    fingerprint: bytes,
+    ask: bool = False,
+) -> Recorded:
     """Give a draft its time and number, and append it.
 
     Raises:
+        Short: It goes beyond our right, and `ask` says that others may be asked first.
         Conflict: The event is a document.
         BadSale: It cannot be true.
         TillTaken: The till belongs to another node.
@@ -150,6 +169,9 @@ def write(unit: Unit, event: bytes, draft: Draft, *, stage: Stage, fingerprint: 
         fiscal=draft.fiscal,
     )
     _check_size(sale, sum(len(line.discounts) for line in draft.lines))
+    short = unit.holder.shortage(sale.lines.sums().by_sku)
+    if short:
+        beyond_right(unit, event, draft, short, ask=ask, taken=stage is Stage.CLOSED)
     try:
         place = unit.append(sale, event)
     except ValueError as error:  # such as a negative deposit in the catalogue
@@ -158,6 +180,38 @@ def write(unit: Unit, event: bytes, draft: Draft, *, stage: Stage, fingerprint: 
     return Recorded(
         event=event, sale=sale, series=sale.series_in(place.stream), stage=stage, new=True
     )
+
+
+def beyond_right(
+    unit: Unit, event: bytes, draft: Draft, short: Deltas, *, ask: bool, taken: bool
+) -> None:
+    """Decide by policy about a sale that goes beyond what this node has a right to.
+
+    Args:
+        unit: The unit of work.
+        event: The sale's.
+        draft: The sale.
+        short: What is beyond the right.
+        ask: Somebody may be asked for rights first.
+        taken: The goods go now, not when a payment is approved.
+
+    Raises:
+        Short: Ask others first.
+        BeyondRight: An article's policy is strict, and no manager has let it through.
+    """
+    if ask:
+        raise Short(short)
+    if not draft.approved_by:
+        for sku, milli in short.items():
+            if unit.holder.policy(sku).mode is Mode.STRICT:
+                raise BeyondRight(
+                    f"Article {sku!r}: {milli} thousandths more than this node may sell; the "
+                    "rest is promised, or held by a node that does not answer.",
+                    "Take it out, or have a manager approve it (approved_by).",
+                    field="/lines",
+                )
+    if taken:
+        unit.holder.take_over(event, short, why=draft.approved_by)
 
 
 def check(draft: Draft, settings: StoreDescribed) -> None:

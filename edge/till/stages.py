@@ -18,16 +18,19 @@ PERSON = "person:"
 """Stands before the name of whoever decided where no machine could tell."""
 
 
-def tender(unit: Unit, event: bytes, draft: Draft, fingerprint: bytes) -> Recorded:
+def tender(
+    unit: Unit, event: bytes, draft: Draft, fingerprint: bytes, *, ask: bool = False
+) -> Recorded:
     """Write a sale before its first side effect; closed at once if there is none.
 
     Raises:
+        Short: It goes beyond our right, and `ask` says that others may be asked first.
         BadSale: It cannot be true.
         TillTaken: The till belongs to another node.
     """
     waits = any(payment.method in NEEDS_APPROVAL for payment in draft.payments)
     stage = Stage.TENDERED if waits else Stage.CLOSED
-    return write(unit, event, draft, stage=stage, fingerprint=fingerprint)
+    return write(unit, event, draft, stage=stage, fingerprint=fingerprint, ask=ask)
 
 
 def settle(unit: Unit, event: bytes, payment: int, *, approved: bool, decided_by: str) -> SaleView:
@@ -74,7 +77,7 @@ def advance(unit: Unit, sale: SaleView) -> Next:
     step = next_step(sale.body, sale.stage, sale.settled, fiscal=unit.settings.fiscal)
     if step is Next.CLOSE:
         now = unit.now
-        unit.append(SaleClosed(now.ms, int(now.trust)), sale.event)
+        unit.holder.close(sale.event, SaleClosed(now.ms, int(now.trust)))
         return Next.NOTHING
     return step
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from edge.clock import Clock
+from edge.stockroom.asking import Asking
 from edge.store.store import Store
 from edge.store.unit import ArticleView, Unit
 from edge.till import basket as rules
@@ -41,7 +42,9 @@ class _Ask:
 class Till:
     """The basket of one till. `run` is its task."""
 
-    def __init__(self, id_: str, store: Store, clock: Clock, printing: Printing) -> None:
+    def __init__(
+        self, id_: str, store: Store, clock: Clock, printing: Printing, asking: Asking
+    ) -> None:
         """Begin with an empty basket."""
         self.id = id_
         self.basket = Basket()
@@ -49,7 +52,7 @@ class Till:
         """The sale before this basket, since the program started."""
 
         self.printing = printing
-        self._store, self._clock = store, clock
+        self._store, self._clock, self._asking = store, clock, asking
         self._asked: asyncio.Queue[_Ask] = asyncio.Queue(MAX_WAITING)
 
     def scanned(self, code: str) -> None:
@@ -166,20 +169,20 @@ class Till:
         sell = self._step(pay)
         if sell is None:
             raise AssertionError("a payment was neither refused nor sold")
-        draft = from_basket(self.id, sell)
+        draft = from_basket(self.id, sell, request.approved_by)
         prints = self.printing.possible
 
-        def work(unit: Unit) -> Recorded:
+        def work(unit: Unit, *, ask: bool) -> Recorded:
             there = unit.sale(event)
             if there is not None:
                 return again(event, there, same=there.digest == fingerprint)
-            recorded = tender(unit, event, draft, fingerprint)
+            recorded = tender(unit, event, draft, fingerprint, ask=ask)
             if prints and recorded.stage is Stage.CLOSED:
                 unit.slip(event, self.id, INTENDED)
             return recorded
 
         try:
-            recorded = await self._store.write(work)
+            recorded = await self._asking.write(work)
         except BaseException:
             # Cancelled while committing: the sale may stand, and asking again will tell.
             self._step(NotPaid())

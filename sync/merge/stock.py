@@ -9,14 +9,17 @@ Where a sale counts: a sale written closed, at once; one written tendered, with 
 that closes it writes what was used beside it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from enum import IntEnum
+from typing import TypeVar
 
 from sync.chain import StreamId
 from sync.facts import Body
 from sync.facts.rights import Mode, Move, RightsMoved, StockPolicy
 from sync.facts.sale import Sale, SaleSums, Stage
 from sync.facts.stock import OUTWARD, GoodsMoved, GoodsReceived
+
+H = TypeVar("H", bound=Hashable)
 
 Deltas = dict[str, int]
 """Cell to thousandths."""
@@ -119,6 +122,25 @@ def uncovered(row: Sequence[int]) -> int:
     it is kept, what is missing of the right counts as taken beyond it.
     """
     return row[Column.OVER] - row[Column.COVERED] + max(0, -right(row))
+
+
+def uncovered_at(
+    rows: Mapping[H, Sequence[int]], heir: Callable[[H], H], but: H | None = None
+) -> int:
+    """Return what left a cell beyond any right and nobody has covered yet.
+
+    Args:
+        rows: Of all its holders.
+        heir: Who holds what was a holder's: a negative right of a closed holder is its heir's.
+        but: A holder whose part does not count.
+    """
+    over, held = 0, dict[H, int]()
+    for holder, row in rows.items():
+        owner = heir(holder)
+        if owner != but:
+            over += row[Column.OVER] - row[Column.COVERED]
+            held[owner] = held.get(owner, 0) + right(row)
+    return over + sum(-one for one in held.values() if one < 0)
 
 
 DEFAULT_POLICY = StockPolicy("*", Mode.LENIENT, 0, 0)

@@ -181,6 +181,9 @@ async def test_stock_is_told_with_its_age(api):
         "quantity_milli": 24_000,
         "as_of_ms": api.times.ms - 90_000,
         "age_s": 90,
+        "right_milli": 24_000,
+        "reserved_milli": 0,
+        "uncovered_milli": 0,
     }
     (await api("GET", "/v1/stock/BRAK")).problem(404)
 

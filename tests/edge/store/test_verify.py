@@ -55,7 +55,7 @@ def test_no_bit_of_a_fact_can_be_flipped_unnoticed(copy):
 @pytest.mark.parametrize(
     ("sql", "finding"),
     [
-        ("UPDATE stock SET quantity_milli = 1 WHERE sku = '11'", "View stock"),
+        ("INSERT INTO rights VALUES ('11', 1, 9, 0, 0, 0, 0, 0, 0, 0, 0, 1)", "View rights"),
         ("UPDATE sales SET total_minor = 1 WHERE number = 3", "View sales"),
         ("DELETE FROM facts WHERE place & 255 = 9", "expected number 9"),
         ("UPDATE facts SET hlc = hlc + 1 WHERE place & 255 = 9", "fact 9 (sale)"),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from edge.store.connection import migrate
 from edge.store.journal import Journal
+from edge.store.shelf import Shelf
 from edge.store.views import DERIVED, Views
 from sync.chain import Batch, Fact, Head, StreamId, extend, genesis, sign
 from sync.facts import encode, kind_of
@@ -69,10 +70,14 @@ def streams_of(story):
 def rows_after(deliveries):
     db = sqlite3.connect(":memory:", isolation_level=None)
     migrate(db)
-    journal, views = Journal(db), Views(db)
+    journal = Journal(db)
+    shelf = Shelf(db, lambda stream: journal.row(stream).id)
+    views = Views(db, shelf)
     for author, batch in deliveries:
         for fact in journal.receive(batch, author.public):
             views.take(journal.row(batch.stream).id, batch.stream, fact)
+    shelf.seal(journal.places())
+    shelf.fold(journal.places())
     named = dict(db.execute("SELECT id, node FROM streams"))
     tables = {}
     for table in DERIVED:

@@ -37,6 +37,10 @@ class OneUnit:
         self.now = Reading(NOON_MS, Trust.CENTRAL)
         self.sales, self.digests, self.numbers, self.keys = {}, {}, {}, {}
         self.documents = {}
+        self.holder = self  # of rights; no stock is kept here
+
+    def shortage(self, _amounts):
+        return {}
 
     def article(self, code_or_sku, at_ms):
         assert at_ms == self.now.ms

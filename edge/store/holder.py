@@ -1,0 +1,325 @@
+"""This node as a holder of rights: what it may promise, and how it answers others.
+
+All of it in one unit of work: rights move in the transaction of what they belong to.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edge.store.journal import fact_at
+from edge.store.shelf import Shelf
+from sync import facts as vocabulary
+from sync.chain import ALL, EVENT_BYTES, Fact, StreamId
+from sync.clock import hlc_ms
+from sync.errors import BadFact
+from sync.facts.node import StreamClosed
+from sync.facts.rights import CellLines, Move, RightsMoved, RightsWanted, StockPolicy
+from sync.facts.sale import Sale, SaleClosed, Stage
+from sync.facts.stock import GoodsMoved, GoodsReceived, Movement
+from sync.merge import rights, stock
+from sync.merge.rights import NotHeld
+from sync.merge.stock import Column, Deltas
+
+if TYPE_CHECKING:
+    from edge.store.unit import Unit
+
+WANT_LASTS_MS = 3_600_000
+"""A want older than this is nobody's any more: whoever asked has decided without."""
+
+
+class Holder:
+    """The rights of this node, within a unit."""
+
+    def __init__(self, unit: "Unit", db: sqlite3.Connection, shelf: Shelf, node: bytes) -> None:
+        """Work in the transaction of `unit`."""
+        self._unit, self._db, self._shelf, self._node = unit, db, shelf, node
+
+    @property
+    def _own(self) -> int:
+        return self._unit.number(self._unit.stream)
+
+    # --- what there is ---------------------------------------------------------------
+
+    def right(self, cell: str) -> int:
+        """Return what this node may promise of a cell, what it inherited included."""
+        return self._shelf.right(cell, self._own)
+
+    def shortage(self, amounts: Mapping[str, int]) -> Deltas:
+        """Return how much of `amounts` is beyond the right, of the cells stock is kept of."""
+        shelf, own = self._shelf, self._own
+        short: Deltas = {}
+        for cell, milli in amounts.items():
+            right = shelf.right(cell, own)
+            if right < milli and shelf.tracked(cell):
+                short[cell] = milli - max(right, 0)
+        return short
+
+    def uncovered(self, cell: str, but: int | None = None) -> int:
+        """Return what left a place beyond any right; as much is kept back.
+
+        Args:
+            cell: Which.
+            but: A holder whose part does not count: the one that asks for it.
+        """
+        return stock.uncovered_at(self._shelf.rows(cell), self._shelf.heir, but)
+
+    def policy(self, sku: str) -> StockPolicy:
+        """Return the policy that holds for an article here."""
+        scope = self._unit.stream.scope
+        told: dict[str, dict[str, StockPolicy]] = {scope: {}, ALL: {}}
+        for at, target, body in self._db.execute("SELECT scope, target, body FROM policies"):
+            if at in told:
+                told[at][target] = msgspec.msgpack.decode(body, type=StockPolicy)
+        row = self._db.execute(
+            "SELECT grouping FROM articles WHERE sku = ? ORDER BY revision DESC LIMIT 1", (sku,)
+        ).fetchone()
+        return stock.policy_for(sku, row[0] if row else "", told[scope], told[ALL])
+
+    # --- steps of our own ------------------------------------------------------------
+
+    def take_over(self, event: bytes, short: Deltas, why: str = "") -> None:
+        """Note that of what an event uses so much is beyond the right. Before the event's fact."""
+        if short:
+            self._moved(Move.OVER, event, short, why=why)
+
+    def give(self, event: bytes, to: StreamId, amounts: Deltas) -> None:
+        """Hand rights to another holder.
+
+        Raises:
+            NotHeld: More than there is; nothing was written.
+        """
+        self._need(amounts)
+        self._moved(Move.GIVEN, event, amounts, to)
+
+    def hold(self, event: bytes, amounts: Deltas) -> None:
+        """Reserve.
+
+        Raises:
+            NotHeld: More than there is; nothing was written.
+        """
+        self._need(amounts)
+        self._moved(Move.HELD, event, amounts)
+
+    def free(self, event: bytes, amounts: Deltas) -> None:
+        """Release what was reserved.
+
+        Raises:
+            NotHeld: Less is reserved; nothing was written.
+        """
+        self._need_reserved(amounts)
+        self._moved(Move.FREED, event, amounts)
+
+    def hand(self, event: bytes, amounts: Deltas) -> None:
+        """Hand over what was reserved.
+
+        Raises:
+            NotHeld: Less is reserved; nothing was written.
+        """
+        self._need_reserved(amounts)
+        self._moved(Move.DONE, event, amounts)
+
+    def want(self, event: bytes, amounts: Deltas, of: StreamId | None = None) -> None:
+        """Ask others for rights."""
+        self._unit.append(RightsWanted(CellLines.by_cell(amounts), of), event)
+
+    def moved(self, event: bytes, body: GoodsMoved) -> None:
+        """Record goods that came or went; what goes beyond the right is taken over."""
+        if body.movement in (Movement.WRITTEN_OFF, Movement.SENT, Movement.LOST):
+            self.take_over(event, self.shortage(body.lines.amounts()))
+        self._unit.append(body, event)
+        self.settle(body.lines.amounts())
+
+    def received(self, event: bytes, amounts: Deltas) -> None:
+        """After a delivery: cover what was taken beyond the right, give central its share."""
+        self.settle(amounts)
+        central = self.central()
+        if central is None:
+            return
+        share = {
+            cell: part
+            for cell, milli in amounts.items()
+            if (
+                part := stock.web_share(
+                    self.policy(cell), milli, self.right(cell) - self.uncovered(cell)
+                )
+            )
+        }
+        if share:
+            self.give(event, central, share)
+
+    def settle(self, cells: Iterable[str]) -> None:
+        """Own up to what was taken with no right, and cover what there is a right for now."""
+        over: Deltas = {}
+        for cell in cells:
+            right = self.right(cell)
+            if right < 0 and self._shelf.tracked(cell):
+                over[cell] = -right
+        self._moved(Move.OVER, self._fresh(), over)
+        covered: Deltas = {}
+        for cell in cells:
+            row = self._shelf.row(cell, self._own)
+            amount = rights.coverable(self.right(cell), row[Column.OVER] - row[Column.COVERED])
+            if amount:
+                covered[cell] = amount
+        self._moved(Move.COVERED, self._fresh(), covered)
+
+    # --- answers to others -----------------------------------------------------------
+
+    def react(self, stream: StreamId, fresh: Sequence[Fact]) -> None:
+        """Answer what came in of somebody else of this place, in the same transaction."""
+        self._shelf.grew()
+        self._shelf.settle_fences()
+        cells: dict[str, None] = {}
+        for fact in fresh:
+            try:
+                body = vocabulary.decode(fact)
+            except BadFact:
+                continue
+            match body:
+                case GoodsReceived() | GoodsMoved():
+                    cells.update(dict.fromkeys(stock.moves(body)[0][1]))
+                case RightsMoved() if body.to == self._unit.stream:
+                    cells.update(dict.fromkeys(body.lines.amounts()))
+                case StreamClosed() if body.successor == self._unit.stream:
+                    cells.update(dict.fromkeys(self._shelf.cells(self._unit.number(body.stream))))
+                case RightsWanted():
+                    self._answer(stream, fact, body)
+            if isinstance(body, Sale | GoodsReceived):
+                self.compensate(fact.event)
+        self.settle(cells)
+
+    def _answer(self, asker: StreamId, fact: Fact, want: RightsWanted) -> None:
+        """Give what we can spare to one who asks."""
+        ours = self._unit.stream
+        if (
+            asker.node == self._node
+            or want.of not in (None, ours)
+            or hlc_ms(fact.hlc) + WANT_LASTS_MS < self._unit.now.ms
+        ):
+            return
+        from_central = asker.node == self._central_node()
+        id_ = self._unit.number(asker)
+        gives: Deltas = {}
+        for cell, asked in want.lines.amounts().items():
+            spare = self.right(cell) - self.uncovered(cell, but=id_)
+            if from_central:
+                spare -= self.policy(cell).floor_milli
+            amount = rights.to_give(spare, asked, self._sharers())
+            if amount:
+                gives[cell] = amount
+        if gives:
+            self.give(fact.event, asker, gives)
+
+    def compensate(self, event: bytes) -> None:
+        """Take back what our record of an event moved, where another node's record counts."""
+        mine = self._db.execute(
+            "SELECT d.stream, d.seq FROM duplicates d JOIN streams s ON s.id = d.stream "
+            "WHERE d.event = ? AND s.node = ? ORDER BY d.stream, d.seq",
+            (event, self._node),
+        ).fetchall()
+        for id_, seq in mine:
+            marker = sha256(b"karb.compensation.1" + self._node + event).digest()[:EVENT_BYTES]
+            if self._unit.document(marker) is not None:
+                return
+            body = vocabulary.decode(fact_at(self._db, id_, seq))
+            if isinstance(body, GoodsReceived):
+                movement, amounts = Movement.LOST, stock.received(body)
+            elif isinstance(body, Sale) and self._counted(id_, event, body):
+                movement, amounts = Movement.FOUND, body.lines.sums().by_sku
+            else:
+                continue
+            now = self._unit.now
+            lines = CellLines.by_cell(amounts)
+            self.moved(
+                marker, GoodsMoved(movement, now.ms, int(now.trust), lines, "twice", "", event)
+            )
+
+    def _counted(self, id_: int, event: bytes, sale: Sale) -> bool:
+        if sale.stage is Stage.CLOSED:
+            return True
+        row = self._db.execute(
+            "SELECT 1 FROM closings WHERE stream = ? AND event = ? AND closed IS NOT NULL "
+            "AND voided IS NULL",
+            (id_, event),
+        ).fetchone()
+        return row is not None
+
+    def close(self, event: bytes, body: SaleClosed) -> None:
+        """Close a tendered sale; where it stands in another stream, its goods are used in ours."""
+        row = self._db.execute(
+            "SELECT stream, seq FROM sales WHERE event = ? AND stream IS NOT NULL", (event,)
+        ).fetchone()
+        sale = vocabulary.decode(fact_at(self._db, *row)) if row else None
+        if isinstance(sale, Sale) and sale.stage is Stage.TENDERED:
+            amounts = sale.lines.sums().by_sku
+            self.take_over(event, self.shortage(amounts))
+            if row[0] != self._own:
+                self._moved(Move.USED, event, amounts)
+        self._unit.append(body, event)
+        self.compensate(event)
+
+    # --- others ----------------------------------------------------------------------
+
+    def central(self) -> StreamId | None:
+        """Return central as a holder at this place: its newest stream here; None if unheard of."""
+        node, ours = self._central_node(), self._unit.stream
+        row = self._db.execute(
+            "SELECT s.incarnation FROM streams s JOIN facts f ON f.place = "
+            "(SELECT max(place) FROM facts WHERE place BETWEEN (s.id << 40) "
+            "AND (s.id << 40 | 0xFFFFFFFFFF)) "
+            "WHERE s.node = ? AND s.scope = ? AND s.id NOT IN (SELECT stream FROM fences) "
+            "ORDER BY f.hlc DESC LIMIT 1",
+            (node, ours.scope),
+        ).fetchone()
+        return StreamId(node, row[0], ours.scope) if row and node else None
+
+    def _central_node(self) -> bytes:
+        row = self._db.execute("SELECT node FROM roots WHERE store = ?", (ALL,)).fetchone()
+        return row[0] if row else b""
+
+    def _sharers(self) -> int:
+        (count,) = self._db.execute(
+            "SELECT count(*) FROM nodes WHERE store = ? AND revoked = 0",
+            (self._unit.stream.scope,),
+        ).fetchone()
+        return max(2, int(count))
+
+    def _need(self, amounts: Deltas) -> None:
+        for cell, milli in amounts.items():
+            right = self.right(cell)
+            if not 0 < milli <= right:
+                raise NotHeld(
+                    f"Right of {milli} thousandths of {cell!r}: expected 1 to {max(right, 0)}, "
+                    "which this node holds."
+                )
+
+    def _need_reserved(self, amounts: Deltas) -> None:
+        for cell, milli in amounts.items():
+            held = sum(
+                stock.reserved(self._shelf.row(cell, id_)) for id_ in self._shelf.estate(self._own)
+            )
+            if not 0 < milli <= held:
+                raise NotHeld(
+                    f"{milli} thousandths of {cell!r}: expected 1 to {max(held, 0)}, "
+                    "which are reserved here."
+                )
+
+    def _moved(
+        self,
+        move: Move,
+        event: bytes,
+        amounts: Deltas,
+        to: StreamId | None = None,
+        why: str = "",
+    ) -> None:
+        if amounts:
+            self._unit.append(RightsMoved(move, CellLines.by_cell(amounts), to, why), event)
+
+    def _fresh(self) -> bytes:
+        """Name an event of our own making: no other fact has its number."""
+        name = self._unit.stream.name() + self._unit.next_seq.to_bytes(8, "big")
+        return sha256(b"karb.event.1" + name).digest()[:EVENT_BYTES]

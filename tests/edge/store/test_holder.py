@@ -1,0 +1,277 @@
+"""Two nodes of one store and central as holders: who gives what to whom, and what that leaves."""
+
+import contextlib
+
+import pytest
+
+from edge.stockroom.asking import Asking, Short
+from edge.till import stages
+from edge.till.errors import BeyondRight
+from edge.till.pricing import Draft
+from edge.till.selling import write
+from sync.chain import ALL, StreamId
+from sync.facts.node import StoreDescribed, StreamClosed
+from sync.facts.rights import CellLines, Mode, Move, RightsMoved, RightsWanted, StockPolicy
+from sync.facts.sale import Payment, SaleLine, Stage
+from sync.facts.stock import GoodsReceived, ReceivedLine, ReceivedLines
+from sync.merge.rights import NotHeld
+from tests.edge.store.rig import NOW, key, opened
+
+CENTRAL = key(9)
+A, B = key(0), key(1)
+
+
+@contextlib.asynccontextmanager
+async def two(folder, *policies):
+    """Two nodes of store S1 that know each other and central; central is a third store."""
+    async with contextlib.AsyncExitStack() as stack:
+        nodes = []
+        for number in (0, 1, 9):
+            (folder / str(number)).mkdir()
+            nodes.append(
+                await stack.enter_async_context(
+                    opened(folder / str(number), number=number, incarnation=number + 1)
+                )
+            )
+        for node in nodes:
+            for other in (A, B):
+                await node.write(lambda u, o=other: u.root(o.node, "S1", o.public))
+            await node.write(lambda u: u.root(CENTRAL.node, ALL, CENTRAL.public))
+        central = nodes[2]
+        for n, body in enumerate((StoreDescribed("S1", "Sklep"), *policies)):
+            await central.write(lambda u, b=body, n=n: u.append(b, bytes([200 + n]) * 16))
+        await meet(*nodes)
+        yield nodes
+
+
+async def meet(*nodes):
+    """Carry everything everywhere, until nobody lacks anything."""
+    moved = True
+    while moved:
+        moved = False
+        for giver in nodes:
+            for head in giver.heads():
+                for taker in nodes:
+                    held = {h.stream: h.seq for h in taker.heads()}.get(head.stream, 0)
+                    if taker is not giver and held < head.seq:
+                        found = await giver.batch(head.stream, held)
+                        if found is not None:  # None: its commit is on its way
+                            await taker.receive(*found)
+                        moved = True
+
+
+def event(number):
+    return number.to_bytes(16, "big")
+
+
+def delivering(number, milli, sku="a"):
+    def work(unit):
+        lines = ReceivedLines.of((ReceivedLine(sku, milli),))
+        unit.append(GoodsReceived(NOW, 5, lines), event(number))
+        unit.holder.received(event(number), {sku: milli})
+
+    return work
+
+
+def selling(number, milli, *, till="T1", approved_by="", method="cash", stage=Stage.CLOSED):
+    draft = Draft(
+        till=till,
+        cashier="anna",
+        lines=(SaleLine("a", milli, 1000, unit="szt", vat="23"),),
+        payments=(Payment(method, milli),),
+        approved_by=approved_by,
+    )
+
+    def work(unit, *, ask=False):
+        return write(unit, event(number), draft, stage=stage, fingerprint=b"", ask=ask)
+
+    return work
+
+
+async def books(node):
+    found = await node.stock("a")
+    return found.quantity_milli, found.right_milli, found.reserved_milli, found.uncovered_milli
+
+
+async def sound(*nodes):
+    for node in nodes:
+        assert (await node.verify()).findings == []
+
+
+async def test_central_gets_its_share_of_what_comes_in(tmp_path):
+    policy = StockPolicy("sku:a", Mode.LENIENT, floor_milli=2000, web_percent=50)
+    async with two(tmp_path, policy) as (a, b, central):
+        await a.write(delivering(1, 10_000))
+        assert await books(a) == (10_000, 6000, 0, 0)
+        await meet(a, b, central)
+        assert await books(central) == (10_000, 4000, 0, 0)
+        assert await books(b) == (10_000, 0, 0, 0)
+        await sound(a, b, central)
+
+
+async def test_a_peer_that_is_short_asks_and_gets(tmp_path):
+    async with two(tmp_path) as (a, b, central):
+        await a.write(delivering(1, 10_000))
+        await meet(a, b)
+        with pytest.raises(Short):
+            await b.write(lambda unit: selling(2, 3000)(unit, ask=True))
+        asking = Asking(b, lambda: "once", patience_s=5)
+        import asyncio  # noqa: PLC0415
+
+        asked = asyncio.create_task(asking.ask({"a": 3000}))
+        while len(b.heads()) and not asked.done():
+            await meet(a, b)
+            await asyncio.sleep(0)
+        assert await asked
+        await b.write(selling(2, 3000, till="T2"))
+        await meet(a, b, central)
+        assert [await books(n) for n in (a, b, central)] == [
+            (7000, 5000, 0, 0),
+            (7000, 2000, 0, 0),  # half of what A could spare came with the answer
+            (7000, 0, 0, 0),
+        ]
+        await sound(a, b, central)
+
+
+async def test_what_went_beyond_the_right_is_covered_when_they_meet(tmp_path):
+    async with two(tmp_path) as (a, b, central):
+        await a.write(delivering(1, 10_000))
+        await meet(a, b)
+        await b.write(selling(2, 3000, till="T2"))  # the line is down: nobody to ask
+        assert await books(b) == (7000, 0, 0, 3000)
+        await b.write(lambda unit: unit.holder.want(event(3), {"a": 3000}))
+        await meet(a, b, central)
+        assert (await books(b))[3] == 0
+        assert (await books(a))[:1] == (7000,)
+        assert (await books(a))[1] + (await books(b))[1] == 7000
+        await sound(a, b, central)
+
+
+async def test_a_delivery_booked_twice_counts_once(tmp_path):
+    async with two(tmp_path) as (a, b, central):
+        await a.write(delivering(1, 10_000))
+        await b.write(delivering(1, 10_000))
+        await b.write(selling(2, 2000, till="T2"))
+        assert [await books(n) for n in (a, b)] == [(10_000, 10_000, 0, 0), (8000, 8000, 0, 0)]
+        await meet(a, b, central)
+        for node in (a, b, central):
+            assert (await books(node))[0] == 8000
+        rights = sum([(await books(node))[1] for node in (a, b, central)])
+        assert rights - (await books(a))[3] == 8000
+        await sound(a, b, central)
+
+
+async def test_a_sale_recorded_twice_takes_the_goods_once(tmp_path):
+    async with two(tmp_path) as (a, b, central):
+        await a.write(delivering(1, 10_000))
+        await meet(a, b)
+        await a.write(selling(2, 1000))
+        await b.write(selling(2, 1000, till="T2"))
+        await meet(a, b, central)
+        for node in (a, b, central):
+            assert (await books(node))[0] == 9000
+        await sound(a, b, central)
+
+
+async def test_a_strict_article_asks_for_a_manager(tmp_path):
+    async with two(tmp_path, StockPolicy("*", Mode.STRICT)) as (a, b, _):
+        await a.write(delivering(1, 1000))
+        await meet(a, b)
+        await a.write(selling(2, 1000))
+        with pytest.raises(BeyondRight, match="'a'"):
+            await a.write(selling(3, 1000))
+        with pytest.raises(BeyondRight):
+            await a.write(selling(4, 1000, method="card", stage=Stage.TENDERED))
+        await a.write(selling(3, 1000, approved_by="kierowniczka"))
+        assert await books(a) == (-1000, 0, 0, 1000)
+        assert (await a.sale(event(3))).number == 2
+        await sound(a)
+
+
+async def test_a_tendered_sale_takes_its_goods_when_it_is_closed(tmp_path):
+    async with two(tmp_path) as (a, *_):
+        await a.write(delivering(1, 1000))
+        await a.write(selling(2, 3000, method="card", stage=Stage.TENDERED))
+        assert await books(a) == (1000, 1000, 0, 0)
+
+        def settle(unit):
+            stages.settle(unit, event(2), 0, approved=True, decided_by="terminal")
+
+        await a.write(settle)
+        assert await books(a) == (-2000, 0, 0, 2000)
+        await sound(a)
+
+
+async def test_a_sale_of_a_former_life_takes_its_goods_in_this_one(tmp_path):
+    async with two(tmp_path) as (a, _, central):
+        await a.write(delivering(1, 5000))
+        await a.write(selling(2, 3000, method="card", stage=Stage.TENDERED))
+        former = a.stream
+        await a.begin_life(77, "other machine")
+        await a.write(
+            lambda unit: stages.settle(unit, event(2), 0, approved=True, decided_by="terminal")
+        )
+        assert await books(a) == (2000, 0, 0, 3000)  # its right stays with the former life
+        await meet(a, central)
+        held = {head.stream: head for head in central.heads()}[former]
+        fence = StreamClosed(former, held.seq, held.hash, a.stream, "other machine")
+        await central.write(lambda unit: unit.append(fence, event(9)))
+        await meet(a, central)
+        assert await books(a) == (2000, 2000, 0, 0)  # inherited, and covered with it
+        await sound(a, central)
+
+
+async def test_what_comes_after_a_fence_moves_nothing(tmp_path):
+    async with two(tmp_path) as (a, b, central):
+        await a.write(delivering(1, 5000))
+        head = next(h for h in a.heads() if h.stream == a.stream)
+        await meet(a, b, central)
+        fence = StreamClosed(a.stream, head.seq, head.hash, b.stream, "lost")
+        await central.write(lambda unit: unit.append(fence, event(9)))
+        await a.write(selling(2, 1000))  # it was not lost, it only did not answer
+        await meet(b, central)
+        assert await books(b) == (5000, 5000, 0, 0)
+        await meet(a, b, central)
+        for node in (a, b, central):
+            assert (await books(node))[0] == 5000
+        assert (await books(a))[1] == 0
+        assert (await b.sale(event(2))) is not None
+        await sound(a, b, central)
+
+
+async def test_more_than_is_held_cannot_be_given_held_or_handed_over(tmp_path):
+    async with two(tmp_path) as (a, b, _):
+        await a.write(delivering(1, 1000))
+        with pytest.raises(NotHeld, match="expected 1 to 1000"):
+            await a.write(lambda u: u.holder.give(event(2), b.stream, {"a": 1001}))
+        with pytest.raises(NotHeld, match="expected 1 to 1000"):
+            await a.write(lambda u: u.holder.hold(event(2), {"a": 2000}))
+        await a.write(lambda u: u.holder.hold(event(3), {"a": 600}))
+        assert await books(a) == (1000, 400, 600, 0)
+        with pytest.raises(NotHeld, match="expected 1 to 600"):
+            await a.write(lambda u: u.holder.hand(event(3), {"a": 601}))
+        await a.write(lambda u: u.holder.hand(event(3), {"a": 500}))
+        await a.write(lambda u: u.holder.free(event(3), {"a": 100}))
+        assert await books(a) == (500, 500, 0, 0)
+        await sound(a)
+
+
+async def test_a_right_given_without_being_held_shows(tmp_path):
+    async with two(tmp_path) as (a, b, central):
+        await a.write(delivering(1, 1000))
+        lines = CellLines.by_cell({"a": 5000})
+        forged = RightsMoved(Move.GIVEN, lines, b.stream)
+        await a.write(lambda unit: unit.append(forged, event(2)))
+        await meet(a, b, central)
+        assert (await books(central))[0] == 1000
+        assert (await books(central))[3] >= 4000  # kept back by whoever promises
+        await sound(a, b, central)
+
+
+async def test_a_want_asked_of_another_is_not_answered(tmp_path):
+    async with two(tmp_path) as (a, b, _):
+        await a.write(delivering(1, 1000))
+        stale = RightsWanted(CellLines.by_cell({"a": 500}), StreamId(bytes(16), 1, "S1"))
+        await b.write(lambda unit: unit.append(stale, event(5)))  # asked of somebody else
+        await meet(a, b)
+        assert (await books(a))[1] == 1000
