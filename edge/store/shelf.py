@@ -19,7 +19,7 @@ from sync.clock import hlc_ms
 from sync.errors import BadFact
 from sync.facts import Body
 from sync.facts.rights import RightsMoved
-from sync.facts.sale import Sale, SaleClosed, SaleVoided, Stage
+from sync.facts.sale import Sale, SaleClosed, SaleSums, SaleVoided, Stage
 from sync.facts.stock import GoodsMoved, GoodsReceived
 from sync.merge import stock
 from sync.merge.stock import Column
@@ -32,9 +32,12 @@ _EMPTY = (0,) * (stock.WIDTH + 1)
 _MOVING = frozenset(
     {"goods.received", "goods.moved", "rights", "sale", "sale.closed", "sale.voided"}
 )
-_FOLD_CELLS = 4096
+_FOLD_ROWS = 4096
 _FOLD_GROUPS = 2000
-"""Cells in memory, and commits, after which rows are folded: bounds memory and the tail."""
+"""Rows that moved, and commits, after which they are folded: bounds memory and the tail."""
+
+_CACHED = 8192
+"""Rows in memory, folded ones included: about two megabytes."""
 
 _ROWS = 128
 """Rows of one statement."""
@@ -57,9 +60,12 @@ class Shelf:
             facts: Where the facts are, if not there too.
         """
         self._db, self.number, self._facts = db, number, facts or db
-        self.live: dict[str, dict[int, Row]] = {}
-        """Committed rows that the table lags behind of: cell to stream to row. Its inner
-        dictionaries are replaced and never changed."""
+        self.live: dict[tuple[str, int], Row] = {}
+        """Committed rows as they are, by cell and stream: those that the table lags behind of
+        and others that moved lately."""
+
+        self._dirty: set[tuple[str, int]] = set()
+        """Those that the table lags behind of."""
 
         self._open: dict[tuple[str, int], list[int]] = {}
         self._undo: list[tuple[tuple[str, int] | None, list[int], int, int, int]] = []
@@ -76,6 +82,7 @@ class Shelf:
     def _reload(self) -> None:
         """Start from the table and the tail of the journal."""
         self.live, self._open = {}, {}
+        self._dirty.clear()
         self._undo.clear()
         self.fences = self._read_fences()
         self._estates.clear()
@@ -86,7 +93,15 @@ class Shelf:
 
     # --- moving ----------------------------------------------------------------------
 
-    def apply(self, stream: int, fact: Fact, body: Body, *, first: bool) -> None:
+    def apply(
+        self,
+        stream: int,
+        fact: Fact,
+        body: Body,
+        *,
+        first: bool,
+        sums: SaleSums | None = None,
+    ) -> None:
         """Move the row of the stream in which a fact stands.
 
         Args:
@@ -94,6 +109,7 @@ class Shelf:
             fact: Itself.
             body: Its body.
             first: It is the first record of its event in its stream.
+            sums: Of a sale's lines, if they are known already.
         """
         fence = self.fences.get(stream)
         if fence is not None and fact.seq > fence[0]:
@@ -101,7 +117,8 @@ class Shelf:
         match body:
             case Sale():
                 if first and body.stage is Stage.CLOSED:
-                    self._move(stream, Column.USED, body.lines.sums().by_sku, 1, body.at_ms)
+                    used = (sums or body.lines.sums()).by_sku
+                    self._move(stream, Column.USED, used, 1, body.at_ms)
             case GoodsReceived():
                 if first:
                     self._move(stream, Column.MADE, stock.received(body), 1, body.at_ms)
@@ -180,8 +197,10 @@ class Shelf:
     def rows(self, cell: str) -> dict[int, Row]:
         """Return the rows of every holder of a cell, this transaction included."""
         found: dict[int, Row] = table_rows(self._db, cell)
-        found.update(self.live.get(cell, {}))
-        found.update({stream: row for (name, stream), row in self._open.items() if name == cell})
+        for rows in (self.live, self._open):
+            for (id_,) in self._db.execute("SELECT id FROM streams"):
+                if (row := rows.get((cell, id_))) is not None:
+                    found[id_] = row
         return found
 
     def right(self, cell: str, holder: int) -> int:
@@ -216,7 +235,7 @@ class Shelf:
             return False
         if self.kept(self.rows(cell)):
             return True
-        if len(self._untracked) > _FOLD_CELLS:
+        if len(self._untracked) > _CACHED:
             self._untracked.clear()
         self._untracked.add(cell)
         return False
@@ -235,8 +254,8 @@ class Shelf:
         return any(row[Column.MADE] for row in rows.values())
 
     def _committed(self, cell: str, stream: int) -> Row:
-        streams = self.live.get(cell)
-        if streams is not None and (row := streams.get(stream)) is not None:
+        row = self.live.get((cell, stream))
+        if row is not None:
             return row
         found: Row | None = self._db.execute(
             "SELECT made, used, held, freed, done, gave, got, over, covered, as_of_ms "
@@ -274,6 +293,15 @@ class Shelf:
             self.fences = self._read_fences()
             self._estates.clear()
 
+    def abandon(self) -> None:
+        """Undo what moved since the last commit."""
+        self._open.clear()
+        self._undo.clear()
+        if self._groups == 0:
+            self._groups = _FOLD_GROUPS  # it had been folded: fold again soon
+        if self._rebuilt or self._stale:
+            self._reload()
+
     def seal(self, heads: Iterable[tuple[int, int]]) -> None:
         """Fold, before the commit, if there is much to fold.
 
@@ -282,30 +310,28 @@ class Shelf:
         """
         self.settle_fences()
         self._groups += 1
-        if self._fold or len(self.live) > _FOLD_CELLS or self._groups > _FOLD_GROUPS:
+        if self._fold or len(self._dirty) > _FOLD_ROWS or self._groups > _FOLD_GROUPS:
             self.fold(heads)
 
     def committed(self) -> None:
         """What moved is on disk, as rows or as the facts that moved them."""
+        live = self.live
         if self._groups == 0:  # folded
-            self.live = {}
+            self._dirty.clear()
+            if len(live) > _CACHED:
+                live = self.live = {}
         else:
-            live = self.live
-            for (cell, stream), row in self._open.items():
-                live[cell] = {**live.get(cell, {}), stream: tuple(row)}
+            self._dirty.update(self._open)
+        for key, row in self._open.items():
+            live[key] = tuple(row)
         self._open.clear()
         self._undo.clear()
         self._stale = self._rebuilt = False
 
     def fold(self, heads: Iterable[tuple[int, int]]) -> None:
         """Write all rows that the table lags behind of, and how far they cover each stream."""
-        rows = [
-            (cell, stream, *row)
-            for cell, streams in self.live.items()
-            for stream, row in streams.items()
-            if (cell, stream) not in self._open
-        ]
-        rows += [(cell, stream, *row) for (cell, stream), row in self._open.items()]
+        rows = [(*key, *self.live[key]) for key in self._dirty if key not in self._open]
+        rows += [(*key, *row) for key, row in self._open.items()]
         rows.sort()
         for at in range(0, len(rows), _ROWS):
             part = rows[at : at + _ROWS]
@@ -325,8 +351,7 @@ class Shelf:
             (cell, stream): tuple(row)
             for cell, stream, *row in self._db.execute("SELECT * FROM rights")
         }
-        for cell, streams in self.live.items():
-            table.update({(cell, stream): tuple(row) for stream, row in streams.items()})
+        table.update({key: tuple(row) for key, row in self.live.items()})
         return sorted((cell, stream, *row) for (cell, stream), row in table.items())
 
     def fold_next(self) -> None:
@@ -365,7 +390,7 @@ class Shelf:
             cell
             for (cell,) in self._db.execute("SELECT cell FROM rights WHERE stream = ?", (stream,))
         }
-        found.update(cell for cell, streams in self.live.items() if stream in streams)
+        found.update(cell for cell, holder in self.live if holder == stream)
         found.update(cell for cell, holder in self._open if holder == stream)
         return found
 
@@ -374,6 +399,7 @@ class Shelf:
         self._db.execute("DELETE FROM rights")
         self._db.execute("DELETE FROM closings")
         self.live, self._open = {}, {}
+        self._dirty.clear()
         self._undo.clear()
         for stream, fact in self._tail(folded=False):
             self._again(stream, fact)

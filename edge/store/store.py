@@ -122,14 +122,18 @@ class _Book:
         self.shelf = Shelf(db, lambda stream: self.journal.row(stream).id)
         self.views = Views(db, self.shelf)
         clock.wrote(hlc_ms(hlc))
-        self._mark = (self.journal.mark(), self.life.incarnation, self.life.hlc)
+        self._mark = self._group = (self.journal.mark(), self.life.incarnation, self.life.hlc)
         self._sealed: list[Head] = []
-        self._wrote = False
 
     def unit(self) -> Unit:
         self._mark = (self.journal.mark(), self.life.incarnation, self.life.hlc)
         self.shelf.begin()
         return Unit(self._db, self.journal, self._key, self._clock.now(), self.life, self.views)
+
+    def abandon(self) -> None:
+        mark, self.life.incarnation, self.life.hlc = self._group
+        self.journal.back_to(mark)
+        self.shelf.abandon()
 
     def roll_back(self) -> None:
         mark, self.life.incarnation, self.life.hlc = self._mark
@@ -147,6 +151,7 @@ class _Book:
 
     def committed(self) -> None:
         self.shelf.committed()
+        self._group = (self.journal.mark(), self.life.incarnation, self.life.hlc)
         self._clock.wrote(hlc_ms(self.life.hlc))
 
 
@@ -431,7 +436,13 @@ class Store:
         """Return the stock of an article; None if no fact ever touched it."""
         # First what the table lags behind of, then the table: what is folded in between is there.
         shelf = self._book.shelf
-        live, own = shelf.live.get(sku, {}), self._book.journal.row(self.stream).id
+        journal = self._book.journal
+        own = journal.row(self.stream).id
+        live = {
+            id_: row
+            for id_, _ in journal.places()
+            if (row := shelf.live.get((sku, id_))) is not None
+        }
         rows = {**await self._read(lambda db: table_rows(db, sku)), **live}
         if not rows:
             return None

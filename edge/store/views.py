@@ -29,6 +29,7 @@ from sync.facts.sale import (
     Sale,
     SaleClosed,
     SaleFiscalised,
+    SaleSums,
     SaleVoided,
     Stage,
 )
@@ -91,10 +92,11 @@ class Views:
 
     def apply(self, id_: int, stream: StreamId, fact: Fact, body: Body) -> None:  # noqa: C901, PLR0912 - one case a kind
         """Apply a fact whose body is known to be sound."""
-        first = True
+        first, sums = True, None
         match body:
             case Sale():
-                first = self._sale(id_, stream, fact, body)
+                sums = body.lines.sums()
+                first = self._sale(id_, stream, fact, body, sums)
             case SaleClosed() | SaleVoided() | SaleFiscalised():
                 self._follow(fact.event, stage_of(body, {}, None))
             case PaymentSettled():
@@ -143,7 +145,7 @@ class Views:
                 self._latest("settings", ("store",), (body.store,), stream, fact)
             case IncarnationBegan():
                 pass  # tells people and peers; adds nothing up
-        self.shelf.apply(id_, fact, body, first=first)
+        self.shelf.apply(id_, fact, body, first=first, sums=sums)
 
     def _latest(
         self,
@@ -216,51 +218,44 @@ class Views:
         )
         return first
 
-    def _sale(self, id_: int, stream: StreamId, fact: Fact, body: Sale) -> bool:
+    def _sale(self, id_: int, stream: StreamId, fact: Fact, body: Sale, sums: SaleSums) -> bool:
         """Keep a sale; return whether it is the first record of its event in its stream."""
         event = fact.event
-        found = self._db.execute(
-            "SELECT stream, seq, stage, later FROM sales WHERE event = ?", (event,)
-        ).fetchone()
-        later, first = 0, True
-        if found is not None:
-            later = found[3]
-            if found[0] is not None:
-                first = first_of_stream(self._db, id_, fact)
-                if not self._wins("sales", event, found[:2], (id_, fact.seq)):
-                    return first
-        sums = body.lines.sums()
-        settled = (
-            {}
-            if found is None and body.stage is Stage.CLOSED
-            else settled_payments(self._db, event)
+        stage = stage_now(body, {}, 0)
+        row = (
+            body.till,
+            body.series_in(stream),
+            body.number,
+            body.at_ms,
+            body.business_day,
+            body.cashier,
+            body.channel,
+            body.lines.n,
+            sums.quantity_milli,
+            sums.goods_minor + sums.deposits_minor + body.rounding_minor,
         )
-        stage = stage_now(body, settled, later)
+        # Nearly every sale is new: one statement says so and writes it.
+        made = self._db.execute(
+            "INSERT INTO sales VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL) "
+            "ON CONFLICT (event) DO NOTHING",
+            (event, id_, fact.seq, stage, *row),
+        )
+        if made.rowcount:
+            return True
+        winner, seq, later = self._db.execute(
+            "SELECT stream, seq, later FROM sales WHERE event = ?", (event,)
+        ).fetchone()
+        first = True
+        if winner is not None:
+            first = first_of_stream(self._db, id_, fact)
+            if not self._wins("sales", event, (winner, seq), (id_, fact.seq)):
+                return first
+        stage = stage_now(body, settled_payments(self._db, event), later)
         self._db.execute(
-            "INSERT INTO sales VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL) "
-            "ON CONFLICT (event) DO UPDATE SET stream = excluded.stream, seq = excluded.seq, "
-            "stage = excluded.stage, till = excluded.till, series = excluded.series, "
-            "number = excluded.number, at_ms = excluded.at_ms, "
-            "business_day = excluded.business_day, cashier = excluded.cashier, "
-            "channel = excluded.channel, lines = excluded.lines, "
-            "quantity_milli = excluded.quantity_milli, total_minor = excluded.total_minor",
-            (
-                event,
-                id_,
-                fact.seq,
-                stage,
-                later,
-                body.till,
-                body.series_in(stream),
-                body.number,
-                body.at_ms,
-                body.business_day,
-                body.cashier,
-                body.channel,
-                body.lines.n,
-                sums.quantity_milli,
-                sums.goods_minor + sums.deposits_minor + body.rounding_minor,
-            ),
+            "UPDATE sales SET stream = ?, seq = ?, stage = ?, till = ?, series = ?, number = ?, "
+            "at_ms = ?, business_day = ?, cashier = ?, channel = ?, lines = ?, "
+            "quantity_milli = ?, total_minor = ? WHERE event = ?",
+            (id_, fact.seq, stage, *row, event),
         )
         return first
 

@@ -38,6 +38,9 @@ class Book(Protocol):
     def roll_back(self) -> None:
         """Forget the unit begun last."""
 
+    def abandon(self) -> None:
+        """Forget every unit since the last commit."""
+
     def seal(self) -> None:
         """Finish a group, inside its transaction and before its commit."""
 
@@ -154,11 +157,40 @@ class Writer:
                 loop.call_soon_threadsafe(_tell, told)
 
     def _attempt(self, group: list[_Job]) -> list[tuple[Any, Exception | None]]:
+        """Commit a group; without savepoints if all goes well, which it nearly always does."""
+        alone = len(group) == 1
+        results = None if alone else self._all_or_none(group)
+        if results is None:
+            results = self._each(group, alone=alone)
+        try:
+            self.db.execute("COMMIT")
+        except sqlite3.Error:
+            if not self._reopen():
+                raise
+        self.book.committed()
+        return results
+
+    def _all_or_none(self, group: list[_Job]) -> list[tuple[Any, Exception | None]] | None:
+        """Run a group up to its commit; None, and nothing is left of it, if a unit fails."""
+        try:
+            self.db.execute("BEGIN IMMEDIATE")
+            results: list[tuple[Any, Exception | None]] = [
+                (job.work(self.book.unit()), None) for job in group
+            ]
+            self.book.seal()
+        except Exception:  # noqa: BLE001 - each unit is run again, and told of its own error
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            self.book.abandon()
+            return None
+        return results
+
+    def _each(self, group: list[_Job], *, alone: bool) -> list[tuple[Any, Exception | None]]:
+        """Run a group up to its commit, each unit in a savepoint of its own."""
         execute = self.db.execute
         results: list[tuple[Any, Exception | None]] = []
         try:
             execute("BEGIN IMMEDIATE")
-            alone = len(group) == 1
             for job in group:
                 if not alone:
                     execute("SAVEPOINT unit")
@@ -177,12 +209,6 @@ class Writer:
         except BaseException:
             self._reopen()
             raise
-        try:
-            execute("COMMIT")
-        except sqlite3.Error:
-            if not self._reopen():
-                raise
-        self.book.committed()
         return results
 
     def _undo(

@@ -112,7 +112,7 @@ async def test_rows_are_folded_now_and_then(tmp_path, monkeypatch):
     async with opened(tmp_path) as store:
         for number in range(8):
             await store.write(selling(event(number + 1)))
-        assert len(store._book.shelf.live.get("1", {})) <= 1
+        assert len(store._book.shelf._dirty) <= 1
         assert (await store.stock("1")).quantity_milli == -8000
     db = sqlite3.connect(tmp_path / "karb.sqlite")
     (folded,) = db.execute("SELECT folded FROM streams").fetchone()
