@@ -160,7 +160,11 @@ def of_edge(path: Path) -> tuple[File, Slips]:
         amiss += _count(database, "quarantine") + _count(database, "duplicates")
         file = File(
             sales={bytes(row[0]): Due(*row[1:4]) for row in rows},
-            stock=dict(database.execute("SELECT sku, quantity_milli FROM stock")),
+            stock=dict(
+                database.execute(
+                    "SELECT cell, sum(made - used - done - over) FROM rights GROUP BY cell"
+                )
+            ),
             amiss=amiss,
         )
         slips = Slips(

@@ -5,6 +5,7 @@ connection that can do nothing else.
 """
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ import aiosqlite
 from edge.clock import Clock
 from edge.keys import NodeKey
 from edge.store import verify as verification
-from edge.store.connection import Connect, connect, migrate, unusable
+from edge.store.connection import Connect, StoreError, connect, migrate, unusable
 from edge.store.journal import Journal, UnknownAuthor, fact_at, read_batch, whole
 from edge.store.shelf import Shelf, table_rows
 from edge.store.unit import (
@@ -271,8 +272,10 @@ class Store:
         await self.write(work)
 
     async def close(self) -> None:
-        """Write what is noted, and close."""
-        await self.keep_peer()
+        """Write what is noted, fold the rows of rights, and close."""
+        with contextlib.suppress(StoreError):  # both are made again from the journal
+            await self.keep_peer()
+            await self._writer.write(lambda unit: unit.fold())
         await self._reader.close()
         await self._writer.close()
 

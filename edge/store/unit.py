@@ -239,6 +239,10 @@ class Unit:
             (peer, self._journal.row(stream).id, stored, safe),
         )
 
+    def fold(self) -> None:
+        """Have the rows of rights written into their table with this commit."""
+        self._views.shelf.fold_next()
+
     def meta(self, key: str, value: bytes) -> None:
         """Keep a fact about this file."""
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))

@@ -4,16 +4,15 @@ import json
 import re
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from edge.demo import goods, paper, sums
 from edge.demo.sums import Sums
+from edge.store.connection import migrate
 
 COUNT = 5
 SERIES = "K1-ABCDEFGH"
-EDGE_TABLES = Path("edge/store/migrations/0001_journal_and_views.sql")
 CENTRAL_TABLES = """
 CREATE TABLE sales (store, sale, event, stage, total_minor, PRIMARY KEY (store, sale));
 CREATE TABLE sale_lines (store, sale, line, sku, quantity_milli, PRIMARY KEY (store, sale, line));
@@ -40,10 +39,9 @@ def evening(tmp_path, chosen, shop):
     sold = shop.sold(COUNT)
     left = [(sku, milli - sold[sku]) for sku, milli in shop.delivery().items()]
     sales = list(zip(shop.ids[:COUNT], shop.baskets, strict=False))
-    root = Path(__file__).parents[3]
     with closing(sqlite3.connect(tmp_path / "edge")) as edge, edge:
-        edge.executescript((root / EDGE_TABLES).read_text())
-        edge.executemany("INSERT INTO stock (sku, quantity_milli, as_of_ms) VALUES (?, ?, 0)", left)
+        migrate(edge)
+        edge.executemany("INSERT INTO rights VALUES (?, 1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0)", left)
         for number, (id_, basket) in enumerate(sales, 1):
             due = shop.due(basket)
             edge.execute(
@@ -121,9 +119,9 @@ def test_a_perfect_evening(evening, chosen, shop):
         ("edge", "UPDATE sales SET stage = 1 WHERE number = 5", "the shop: 1 facts amiss"),
         ("edge", "UPDATE sales SET event = x'00' WHERE number = 3", "1 sales of nobody: 00"),
         ("edge", "UPDATE sales SET number = 9 WHERE number = 5", "the last is number 9"),
-        ("edge", "UPDATE stock SET quantity_milli = quantity_milli + 1", "shop: stock of"),
+        ("edge", "UPDATE rights SET made = made + 1", "shop: stock of"),
         ("edge", "INSERT INTO quarantine VALUES (1, 1, 'bad')", "the shop: 1 facts amiss"),
-        ("edge", "INSERT INTO duplicates VALUES (x'00', 1, 1)", "the shop: 1 facts amiss"),
+        ("edge", "INSERT INTO duplicates VALUES (x'00', 1, 1, 'sales')", "the shop: 1 facts amiss"),
         ("edge", "UPDATE slips SET state = 'intended' WHERE state = 'copy'", "slip is intended"),
         ("edge", "DELETE FROM slips WHERE state = 'copy'", "its slip is missing"),
         ("edge", "UPDATE slips SET state = 'copy' WHERE state = 'unknown'", "copy, and not on"),
