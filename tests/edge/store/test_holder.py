@@ -1,8 +1,11 @@
 """Two nodes of one store and central as holders: who gives what to whom, and what that leaves."""
 
+import asyncio
 import contextlib
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge.stockroom.asking import Asking, Short
 from edge.till import stages
@@ -116,8 +119,6 @@ async def test_a_peer_that_is_short_asks_and_gets(tmp_path):
         with pytest.raises(Short):
             await b.write(lambda unit: selling(2, 3000)(unit, ask=True))
         asking = Asking(b, lambda: "once", patience_s=5)
-        import asyncio  # noqa: PLC0415
-
         asked = asyncio.create_task(asking.ask({"a": 3000}))
         while len(b.heads()) and not asked.done():
             await meet(a, b)
@@ -275,3 +276,87 @@ async def test_a_want_asked_of_another_is_not_answered(tmp_path):
         await b.write(lambda unit: unit.append(stale, event(5)))  # asked of somebody else
         await meet(a, b)
         assert (await books(a))[1] == 1000
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["deliver", "both", "sell", "twice", "want", "hold", "free", "hand", "ab", "ac", "bc"]
+        ),
+        st.sampled_from([0, 1]),
+        st.integers(1, 9),
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+@given(STEPS)
+@settings(max_examples=40, deadline=None)
+def test_whatever_happens_the_books_agree_and_nothing_is_promised_twice(tmp_path_factory, story):
+    asyncio.run(_happens(tmp_path_factory.mktemp("holders"), story))
+
+
+async def _happens(folder, story):  # noqa: C901 - one case a step
+    policy = StockPolicy("*", Mode.LENIENT, floor_milli=2000, web_percent=50)
+    delivered = sold = handed = 0
+    async with two(folder, policy) as nodes:
+        a, b, central = nodes
+        for n, (what, who, amount) in enumerate(story, start=10):
+            node, milli = nodes[who], amount * 1000
+            match what:
+                case "deliver":
+                    await node.write(delivering(n, milli))
+                    delivered += milli
+                case "both":  # one paper, booked on either node
+                    await a.write(delivering(n, milli))
+                    await b.write(delivering(n, milli))
+                    delivered += milli
+                case "sell":
+                    await node.write(selling(n, milli, till=f"T{who}"))
+                    sold += milli
+                case "twice":
+                    await a.write(selling(n, milli, till="T0"))
+                    await b.write(selling(n, milli, till="T1"))
+                    sold += milli
+                case "want":
+                    await node.write(lambda u, n=n, m=milli: u.holder.want(event(n), {"a": m}))
+                case "hold" | "free" | "hand":
+                    with contextlib.suppress(NotHeld):  # refused: it has no right to so much
+
+                        def promise(unit, what=what, n=n, milli=milli):
+                            getattr(unit.holder, what)(event(n), {"a": milli})
+
+                        await central.write(promise)
+                        handed += milli * (what == "hand")
+                case _:
+                    await meet(*(nodes["abc".index(name)] for name in what))
+            for holder in nodes:
+                _, right, _, _ = await books(holder) if await holder.stock("a") else (0, 0, 0, 0)
+                assert right >= 0 or holder is not central
+        for _ in range(2):  # what they answer each other travels too
+            await meet(*nodes)
+        found = [await books(node) if await node.stock("a") else None for node in nodes]
+        rows = [node._book.shelf.whole() for node in nodes]
+        named = [
+            sorted(
+                (node._book.journal.heads()[0].stream.scope, *_named(node, row)) for row in listed
+            )
+            for node, listed in zip(nodes, rows, strict=True)
+        ]
+        assert named[0] == named[1] == named[2]
+        if found[0] is not None:
+            assert found[0][0] == delivered - sold - handed
+            made, used, held, freed, _, gave, got, _, covered = (
+                sum(row[2 + n] for row in rows[0]) for n in range(9)
+            )
+            assert gave == got
+            if delivered:  # stock is kept: nothing is consumed beyond what was made
+                assert used + held - freed + covered <= made
+        await sound(*nodes)
+
+
+def _named(node, row):
+    cell, id_, *rest = row
+    stream = next(s for s, r in node._book.journal._rows.items() if r.id == id_)
+    return cell, stream.node, stream.incarnation, *rest
