@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, select
 
 from central.ledger import bulk
 from central.ledger.errors import LedgerUnavailable
@@ -176,12 +176,21 @@ def batch_with_keys(
 
 def read_facts(connection: Connection, places: Iterable[Place]) -> dict[Place, Fact]:
     """Return the facts at places."""
-    key = tuple_(FACTS.c.store, FACTS.c.node, FACTS.c.incarnation, FACTS.c.seq)
     found = {}
-    for part in bulk.chunks(places, 200):
-        for row in connection.execute(select(FACTS).where(key.in_(part))):
-            found[row.store, row.node, row.incarnation, row.seq] = _fact(row)
+    for stream, numbers in by_stream(places).items():
+        for part in bulk.chunks(numbers):
+            rows = connection.execute(select(FACTS).where(*_of(stream), FACTS.c.seq.in_(part)))
+            for row in rows:
+                found[row.store, row.node, row.incarnation, row.seq] = _fact(row)
     return found
+
+
+def by_stream(places: Iterable[Place]) -> dict[StreamId, list[int]]:
+    """Return the numbers of each stream: SQLite seeks these, and would walk all for places."""
+    numbers: dict[StreamId, list[int]] = {}
+    for scope, node, incarnation, seq in places:
+        numbers.setdefault(StreamId(node, incarnation, scope), []).append(seq)
+    return numbers
 
 
 def facts_after(connection: Connection, stream: StreamId, after: int, most: int) -> list[Fact]:

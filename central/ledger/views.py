@@ -117,7 +117,15 @@ def reapply(unit: Unit) -> int:
         if not places:
             return done
         found = journal.read_facts(unit.connection, places)
-        for part in bulk.chunks(places, 200):
-            unit.connection.execute(delete(UNREADABLE).where(tuple_(*columns).in_(part)))
+        for stream, numbers in journal.by_stream(places).items():
+            for part in bulk.chunks(numbers):
+                unit.connection.execute(
+                    delete(UNREADABLE).where(
+                        UNREADABLE.c.store == stream.scope,
+                        UNREADABLE.c.node == stream.node,
+                        UNREADABLE.c.incarnation == stream.incarnation,
+                        UNREADABLE.c.seq.in_(part),
+                    )
+                )
         apply(unit, [Entry(place, found[place], read(found[place])) for place in places])
         done += len(places)
