@@ -7,12 +7,11 @@ written once each, rows of one table go in together.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Table
 
 from central.ledger import bulk
-from central.ledger.tables import SALE_LINES, STOCK, TOTALS
+from central.ledger.tables import STOCK, TOTALS
 from central.ledger.unit import Unit
 
 _ADD_STOCK = (
@@ -67,22 +66,6 @@ class StoreEffects:
         self.total_minor += sign * total_minor
 
 
-class LineColumns:
-    """Rows of sale lines as columns: a sale adds its own columns whole, as it has them."""
-
-    def __init__(self) -> None:
-        self._columns: list[list[Any]] = [[] for _ in SALE_LINES.columns]
-
-    def add(self, *columns: Sequence[Any]) -> None:
-        """Add a sale's lines, a sequence for each column of the table."""
-        for ours, more in zip(self._columns, columns, strict=True):
-            ours.extend(more)
-
-    def rows(self) -> list[bulk.Row]:
-        """Return them as rows."""
-        return list(zip(*self._columns, strict=True))
-
-
 @dataclass(slots=True)
 class Effects:
     """Of one group of facts."""
@@ -91,11 +74,8 @@ class Effects:
     rows: dict[Table, list[bulk.Row]] = field(default_factory=lambda: defaultdict(list))
     """Plain inserts; no two facts make the same key."""
 
-    lines: LineColumns = field(default_factory=LineColumns)
-
     def flush(self, unit: Unit) -> None:
         """Write it all."""
-        bulk.insert(unit.connection, SALE_LINES, self.lines.rows())
         for table, rows in self.rows.items():
             bulk.insert(unit.connection, table, rows)
         stock = [

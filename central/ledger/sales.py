@@ -16,7 +16,7 @@ from sqlalchemy import delete, update
 
 from central.ledger import bulk, journal
 from central.ledger.effects import Effects, StoreEffects
-from central.ledger.tables import DUPLICATES, SALE_LINES, SALE_MARKS, SALES
+from central.ledger.tables import DUPLICATES, SALE_MARKS, SALES
 from central.ledger.unit import Unit
 from sync import facts
 from sync.chain import StreamId
@@ -129,7 +129,7 @@ def _work_out(
 def _insert(
     unit: Unit, effects: Effects, place: journal.Place, event: bytes, sale: Sale, stage: Stage
 ) -> None:
-    """Make the rows of a sale. This runs once a sale: it handles columns, never a line."""
+    """Make the row of a sale. This runs once a sale: it handles columns, never a line."""
     columns = sale.lines
     n = columns.n
     store, *author = place
@@ -157,28 +157,6 @@ def _insert(
             quantity,
             total,
         )
-    )
-    units = _full(columns.unit_minor, n)
-    worth = [
-        (milli * unit_minor + 500) // 1000
-        for milli, unit_minor in zip(quantities, units, strict=True)
-    ]
-    let_go = [0] * n
-    if any(columns.discounts):
-        let_go = [sum(d.amount_minor for d in some) for some in _full(columns.discounts, n)]
-        worth = [whole - less for whole, less in zip(worth, let_go, strict=True)]
-    effects.lines.add(
-        [store] * n,
-        [number] * n,
-        range(n),
-        skus,
-        quantities,
-        units,
-        let_go,
-        worth,
-        _full(columns.vat, n),
-        _full(columns.price_version, n),
-        _full(columns.name, n),
     )
     if stage is Stage.CLOSED:
         sums = effects.stores[store]
@@ -218,10 +196,9 @@ def _retract(unit: Unit, effects: Effects, known: Known) -> None:
             quantity_milli=known.quantity_milli,
             total_minor=known.total_minor,
         )
-    for table in (SALES, SALE_LINES):
-        unit.connection.execute(
-            delete(table).where(table.c.store == known.place[0], table.c.sale == known.sale)
-        )
+    unit.connection.execute(
+        delete(SALES).where(SALES.c.store == known.place[0], SALES.c.sale == known.sale)
+    )
 
 
 def _mark(body: SaleBody) -> Mark:

@@ -83,7 +83,7 @@ FORKS = _table(
 
 QUARANTINE = _table("quarantine", *_place(), _text("kind"), _int("version"), _text("reason"))
 UNREADABLE = _table("unreadable", *_place(), _text("kind"), _int("version"))
-SALES = _table(
+SALES = _table(  # its lines stand in its fact's body, and only there
     "sales",
     _text("store", primary_key=True),
     _int("sale", primary_key=True, autoincrement=False),  # drawn from the store's feed
@@ -104,20 +104,6 @@ SALES = _table(
     _int("total_minor"),
     Index("sales_event", "store", "event", unique=True),
     Index("sales_change", "store", "change"),
-)
-SALE_LINES = _table(
-    "sale_lines",
-    _text("store", primary_key=True),
-    _int("sale", primary_key=True, autoincrement=False),
-    _int("line", primary_key=True, autoincrement=False),
-    _text("sku"),
-    _int("quantity_milli"),
-    _int("unit_minor"),
-    _int("discount_minor"),
-    _int("total_minor"),
-    _text("vat"),
-    _int("price_version"),
-    _text("name"),
 )
 SALE_MARKS = _table(
     "sale_marks",
@@ -214,7 +200,6 @@ VIEWS = (
     QUARANTINE,
     UNREADABLE,
     SALES,
-    SALE_LINES,
     SALE_MARKS,
     DELIVERIES,
     DUPLICATES,

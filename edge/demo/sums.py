@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+import msgspec
+
 from edge.demo.goods import Due, ShopGoods
 from edge.demo.paper import Papers, Receipt
 
 CLOSED = 4
 """`sync.facts.sale.Stage.CLOSED`, as written in the files."""
+
+_LINES = 4
+"""Where a sale's body has its lines: how many, then a column each of articles, thousandths …"""
 
 _LISTED = 5
 """Sales named of each kind of difference."""
@@ -181,21 +186,29 @@ def of_central(path: Path, store: str) -> File:
     """Read what head office's closed database has of one store; lines are counted one by one."""
     with _opened(path) as database:
         rows = database.execute(
-            "SELECT s.event, count(l.line), sum(l.quantity_milli), s.total_minor"
-            " FROM sales s JOIN sale_lines l ON l.store = s.store AND l.sale = s.sale"
-            " WHERE s.store = ? AND s.stage = ? GROUP BY s.event, s.total_minor",
+            "SELECT s.event, f.body, s.total_minor FROM sales s JOIN facts f ON f.store = s.store"
+            " AND f.node = s.node AND f.incarnation = s.incarnation AND f.seq = s.seq"
+            " WHERE s.store = ? AND s.stage = ?",
             (store, CLOSED),
         ).fetchall()
         amiss = _count(database, f"sales WHERE stage <> {CLOSED} AND store = ?", store)
         amiss += _count(database, "quarantine WHERE store = ?", store)
         amiss += _count(database, "duplicates WHERE store = ?", store)
         return File(
-            sales={bytes(row[0]): Due(*row[1:4]) for row in rows},
+            sales={event: Due(*_lines(body), total) for event, body, total in rows},
             stock=dict(
                 database.execute("SELECT sku, quantity_milli FROM stock WHERE store = ?", (store,))
             ),
             amiss=amiss,
         )
+
+
+def _lines(body: bytes) -> tuple[int, int]:
+    """Return how many lines a sale's body has, and their thousandths."""
+    n, _, milli, *_ = msgspec.msgpack.decode(body)[_LINES]
+    if len(milli) == 1:  # one value stands for all
+        milli *= n
+    return len(milli), sum(milli)
 
 
 def _sums(who: str, got: Sums, wanted: Sums) -> Iterator[str]:

@@ -25,7 +25,7 @@ from central.founding import create
 from central.ledger import author
 from central.ledger.ingest import Incoming
 from central.ledger.ledger import Ledger
-from central.ledger.tables import SALE_LINES, SALES, STOCK, TOTALS, VIEWS
+from central.ledger.tables import SALES, STOCK, TOTALS, VIEWS
 from central.nodes.authority import Authority
 from central.office import Office, open_office
 from sync.contract import token
@@ -193,11 +193,7 @@ class Desk:
         """Every view, as values: numbers drawn from the feed do not count."""
 
         found = {table.name: sorted(self.rows(table)) for table in VIEWS}
-        numbers = {(row[0], row[1]): row[2:6] for row in found[SALES.name]}
         found[SALES.name] = sorted((row[0], *row[2:6], *row[7:]) for row in found[SALES.name])
-        found[SALE_LINES.name] = sorted(
-            (row[0], *numbers[row[0], row[1]], *row[2:]) for row in found[SALE_LINES.name]
-        )
         found[TOTALS.name] = [row for row in found[TOTALS.name] if any(row[1:])]
         assert STOCK.name in found
         return found

@@ -10,12 +10,14 @@ import pytest
 from edge.demo import goods, paper, sums
 from edge.demo.sums import Sums
 from edge.store.connection import migrate
+from sync import facts
+from tests.central.machine import sale
 
 COUNT = 5
 SERIES = "K1-ABCDEFGH"
 CENTRAL_TABLES = """
-CREATE TABLE sales (store, sale, event, stage, total_minor, PRIMARY KEY (store, sale));
-CREATE TABLE sale_lines (store, sale, line, sku, quantity_milli, PRIMARY KEY (store, sale, line));
+CREATE TABLE sales (store, sale, node, incarnation, seq, event, stage, total_minor);
+CREATE TABLE facts (store, node, incarnation, seq, body);
 CREATE TABLE stock (store, sku, quantity_milli);
 CREATE TABLE quarantine (store, node);
 CREATE TABLE duplicates (store, node);
@@ -58,14 +60,13 @@ def evening(tmp_path, chosen, shop):
         for number, (id_, basket) in enumerate(sales):
             total = shop.due(basket).total_minor
             central.execute(
-                "INSERT INTO sales VALUES (?, ?, ?, 4, ?)", (shop.id, number, id_.bytes, total)
+                "INSERT INTO sales VALUES (?, ?, x'01', 7, ?, ?, 4, ?)",
+                (shop.id, number, number, id_.bytes, total),
             )
-            central.executemany(
-                "INSERT INTO sale_lines VALUES (?, ?, ?, ?, ?)",
-                [
-                    (shop.id, number, n, line.sku, line.quantity_milli)
-                    for n, line in enumerate(basket.lines)
-                ],
+            lines = [(line.sku, line.quantity_milli, 0) for line in basket.lines]
+            central.execute(
+                "INSERT INTO facts VALUES (?, x'01', 7, ?, ?)",
+                (shop.id, number, facts.encode(sale(*lines))),
             )
     slips = [slip(number) for number in (2, 3, 4, 5)] + [slip(1, "KOPIA\n")]
     keep(tmp_path / "paper", *slips)
@@ -126,7 +127,12 @@ def test_a_perfect_evening(evening, chosen, shop):
         ("edge", "DELETE FROM slips WHERE state = 'copy'", "its slip is missing"),
         ("edge", "UPDATE slips SET state = 'copy' WHERE state = 'unknown'", "copy, and not on"),
         ("central", "DELETE FROM sales WHERE sale = 0", "head office: 1 sales lost"),
-        ("central", "DELETE FROM sale_lines WHERE sale = 0 AND line = 0", "-1 lines"),
+        ("central", "DELETE FROM facts WHERE seq = 0", "head office: 1 sales lost"),
+        (
+            "central",
+            "UPDATE facts SET body = (SELECT f.body FROM facts f WHERE f.seq = 1) WHERE seq = 0",
+            "office: 1 sales not what was",
+        ),
         ("central", "UPDATE sales SET total_minor = total_minor - 1 WHERE sale = 1", "-1 grosz"),
         ("central", "UPDATE stock SET quantity_milli = 0 WHERE store = 'S1'", "office: stock of"),
         ("central", "INSERT INTO duplicates VALUES ('S1', 1)", "head office: 1 facts amiss"),
