@@ -4,7 +4,9 @@
 
 The real server as its own process; the client on the same cores has its payloads ready
 before the clock starts, so what is measured is central. Beside it, in the same rounds, the
-same facts and lines as finished rows through plain sqlite3.
+same facts and a row a sale, finished, through plain sqlite3. Then the same backlog paid
+by card, three facts a sale; and how long one sale waits for its acknowledgement, alone and
+while another store's backlog comes in.
 """
 
 import argparse
@@ -17,23 +19,27 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
+import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sync import facts
 from sync.exchange import wire
-from sync.exchange.session import Session
+from sync.exchange.session import Acknowledged, Session
+from sync.facts.sale import PaymentSettled, Sale, SaleClosed, Stage
 from tests.central.machine import Machine, Writer, enrol, sale
 
 SALES = 30_000
 ROUNDS = 3
 BATCH = 500
 PER_POST = 8
+LIVE_SALES = 300
+LIVE_PAUSE_S = 0.01
 
 
 @dataclass
@@ -42,6 +48,7 @@ class Backlog:
 
     writer: Writer
     posts: list[bytes]
+    sales: int
     lines: int
 
 
@@ -54,8 +61,24 @@ class Taken:
     stored_bytes: int
 
 
-def fill(store: str, sales: int, seed: int) -> Backlog:
-    """Make a backlog: baskets of 9.6 lines on average, few articles sold often."""
+@dataclass
+class Waits:
+    """Milliseconds until a live sale was acknowledged."""
+
+    alone: list[float]
+    beside: list[float]
+    """While a backlog was taken in."""
+
+
+def fill(store: str, sales: int, seed: int, *, staged: bool = False) -> Backlog:
+    """Make a backlog: baskets of 9.6 lines on average, few articles sold often.
+
+    Args:
+        store: Whose.
+        sales: How many.
+        seed: Of the baskets.
+        staged: Paid by card: tendered, approved and closed, a fact each.
+    """
     writer = Writer(Ed25519PrivateKey.generate(), store)
     rng = random.Random(seed)
     skus = [f"5900000{n:06}" for n in range(5000)]
@@ -67,8 +90,15 @@ def fill(store: str, sales: int, seed: int) -> Backlog:
             (next(picks), 1000 * rng.choice((1, 1, 1, 2, 3)), rng.randrange(99, 4999))
             for _ in range(count)
         ]
-        writer.write(sale(*lines, number=number))
-    return Backlog(writer, payloads(writer), sum(counts))
+        if staged:
+            event = writer.write(
+                sale(*lines, number=number, stage=Stage.TENDERED, method="card")
+            ).event
+            writer.write(PaymentSettled(0, approved=True, reference=f"{number:06}"), event)
+            writer.write(SaleClosed(1_767_000_000_000 + number, 2), event)
+        else:
+            writer.write(sale(*lines, number=number))
+    return Backlog(writer, payloads(writer), sales, sum(counts))
 
 
 def payloads(writer: Writer) -> list[bytes]:
@@ -90,14 +120,42 @@ def payloads(writer: Writer) -> list[bytes]:
 async def send(machine: Machine, posts: list[bytes]) -> None:
     async with machine.client() as client:
         for post in posts:
-            async with client.post(
-                "/v1/exchange",
-                data=post,
-                headers={"Content-Type": "application/octet-stream"},
-                server_hostname="central.karb",
-            ) as answer:
-                assert answer.status == 200, await answer.text()
-                await answer.read()
+            await post_one(client, post)
+
+
+async def post_one(client: aiohttp.ClientSession, body: bytes) -> bytes:
+    async with client.post(
+        "/v1/exchange",
+        data=body,
+        headers={"Content-Type": "application/octet-stream"},
+        server_hostname="central.karb",
+    ) as answer:
+        assert answer.status == 200, await answer.text()
+        return await answer.read()
+
+
+async def sell(
+    machine: Machine, waits: list[float], more: Callable[[], bool], pause_s: float
+) -> None:
+    """Sell one by one while there is `more` to do, and note how long each acknowledgement took."""
+    writer = machine.writer
+    head = writer.head
+    async with machine.client() as client:
+        while more():
+            writer.write(sale(("5900000000001", 1000, 499), number=len(writer.facts) + 1))
+            last = len(writer.facts)
+            session = Session(("", writer.store), facts.readable(), lambda _: True)
+            body = wire.join([session.hello([head], None), session.send(writer.batch(last, last))])
+            began = time.perf_counter()
+            answer = await post_one(client, body)
+            waits.append(1000 * (time.perf_counter() - began))
+            events = [session.receive(payload) for payload in wire.split(answer)]
+            assert any(
+                isinstance(event, Acknowledged) and event.stored.get(writer.stream) == last
+                for event in events
+            ), events
+            head = writer.head
+            await asyncio.sleep(pause_s)
 
 
 def cpu_of(pid: int) -> float:
@@ -150,9 +208,28 @@ async def take_in(folder: Path, backlogs: list[Backlog], profile: Path | None = 
         took = time.perf_counter() - began
         cpu = cpu_of(pid) - cpu
         totals = command(data, "status")["totals"]
-        assert totals["sales"] == sum(len(b.writer.facts) for b in backlogs)
+        assert totals["sales"] == sum(b.sales for b in backlogs)
         assert totals["lines"] == sum(b.lines for b in backlogs)
     return Taken(took, cpu, (data / "ledger.db").stat().st_size)
+
+
+async def wait_for(folder: Path, backlog: Backlog) -> Waits:
+    """Have a store sell live, alone and while another's backlog is taken in."""
+    data = folder / "central"
+    command(data, "init")
+    for store in ("LIVE", backlog.writer.store):
+        command(data, "store", "add", store, "--name", store)
+    with running(data, None) as (url, _):
+        code = command(data, "enrol-code", "--store", "LIVE")["code"]
+        live = await enrol(url, code, folder)
+        code = command(data, "enrol-code", "--store", backlog.writer.store)["code"]
+        other = await enrol(url, code, folder, key=backlog.writer.key)
+        waits = Waits([], [])
+        await sell(live, waits.alone, lambda: len(waits.alone) < LIVE_SALES, 0)
+        sending = asyncio.create_task(send(other, backlog.posts))
+        await sell(live, waits.beside, lambda: not sending.done(), LIVE_PAUSE_S)
+        await sending
+    return waits
 
 
 def plain(folder: Path, backlogs: list[Backlog]) -> Taken:
@@ -166,16 +243,17 @@ def plain(folder: Path, backlogs: list[Backlog]) -> Taken:
         "PRIMARY KEY (store, node, incarnation, seq)) WITHOUT ROWID"
     )
     db.execute(
-        "CREATE TABLE lines (store TEXT, sale INTEGER, line INTEGER, sku TEXT, "
-        "quantity_milli INTEGER, unit_minor INTEGER, total_minor INTEGER, "
-        "PRIMARY KEY (store, sale, line)) WITHOUT ROWID"
+        "CREATE TABLE sales (store TEXT, sale INTEGER, event BLOB, till TEXT, number INTEGER, "
+        "at_ms INTEGER, cashier TEXT, lines INTEGER, quantity_milli INTEGER, total_minor INTEGER, "
+        "PRIMARY KEY (store, sale)) WITHOUT ROWID"
     )
+    db.execute("CREATE UNIQUE INDEX sales_event ON sales (store, event)")
     batches = [rows for backlog in backlogs for rows in _rows(backlog.writer)]
     cpu, began = time.process_time(), time.perf_counter()
-    for told, lines in batches:
+    for told, sales in batches:
         db.execute("BEGIN IMMEDIATE")
         db.executemany(f"INSERT INTO facts VALUES ({', '.join('?' * 11)})", told)
-        db.executemany(f"INSERT INTO lines VALUES ({', '.join('?' * 7)})", lines)
+        db.executemany(f"INSERT INTO sales VALUES ({', '.join('?' * 10)})", sales)
         db.execute("COMMIT")
     took, cpu = time.perf_counter() - began, time.process_time() - cpu
     db.close()
@@ -192,12 +270,23 @@ def _rows(writer: Writer) -> Iterator[tuple[list, list]]:
             (*place, f.seq, f.hlc, f.kind, f.version, f.event, f.body, digest, None)
             for f, digest in zip(part, hashes, strict=True)
         ]
-        lines = [
-            (store, f.seq, n, row.sku, row.quantity_milli, row.unit_minor, row.total_minor)
-            for f in part
-            for n, row in enumerate(facts.decode(f).lines.rows())
+        sales = [
+            (
+                store,
+                f.seq,
+                f.event,
+                body.till,
+                body.number,
+                body.at_ms,
+                body.cashier,
+                body.lines.n,
+                sum(row.quantity_milli for row in body.lines.rows()),
+                body.total_minor,
+            )
+            for f, body in zip(part, map(facts.decode, part), strict=True)
+            if isinstance(body, Sale)
         ]
-        yield told, lines
+        yield told, sales
 
 
 async def measure(sales: int, stores: int, rounds: int, profile: Path | None = None):
@@ -205,16 +294,42 @@ async def measure(sales: int, stores: int, rounds: int, profile: Path | None = N
     backlogs = [fill(f"S{n}", sales // stores, n) for n in range(stores)]
     ours, reference = [], []
     for _ in range(rounds):
-        # On the disk the work is on: /tmp may be memory.
-        with tempfile.TemporaryDirectory(prefix=".bench-", dir=Path.cwd()) as name:
-            reference.append(plain(Path(name), backlogs))
-            ours.append(await take_in(Path(name), backlogs, profile))
+        with on_disk() as folder:
+            reference.append(plain(folder, backlogs))
+            ours.append(await take_in(folder, backlogs, profile))
     return backlogs, ours, reference
+
+
+async def measure_cards(sales: int, rounds: int) -> list[Taken]:
+    backlog = fill("S0", sales, 0, staged=True)
+    taken = []
+    for _ in range(rounds):
+        with on_disk() as folder:
+            taken.append(await take_in(folder, [backlog]))
+    return taken
+
+
+async def measure_waits(sales: int, rounds: int) -> Waits:
+    backlog = fill("S0", sales, 0)
+    waits = Waits([], [])
+    for _ in range(rounds):
+        with on_disk() as folder:
+            found = await wait_for(folder, backlog)
+            waits.alone += found.alone
+            waits.beside += found.beside
+    return waits
+
+
+@contextmanager
+def on_disk() -> Iterator[Path]:
+    # On the disk the work is on: /tmp may be memory.
+    with tempfile.TemporaryDirectory(prefix=".bench-", dir=Path.cwd()) as name:
+        yield Path(name)
 
 
 def table(backlogs: list[Backlog], ours: list[Taken], reference: list[Taken]):
     """Yield what, figure and ratio."""
-    sales = sum(len(backlog.writer.facts) for backlog in backlogs)
+    sales = sum(backlog.sales for backlog in backlogs)
     lines = sum(backlog.lines for backlog in backlogs)
     sent = sum(len(post) for backlog in backlogs for post in backlog.posts)
     bodies = sum(len(fact.body) for backlog in backlogs for fact in backlog.writer.facts)
@@ -230,7 +345,7 @@ def table(backlogs: list[Backlog], ours: list[Taken], reference: list[Taken]):
         "",
     )
     yield (
-        f"plain sqlite3 executemany, {BATCH} facts and their lines a commit, FULL",
+        f"plain sqlite3 executemany, {BATCH} facts and a row a sale a commit, FULL",
         f"{sales / base:,.0f} sales/s, {base_cpu / sales * 1e6:.0f} us of CPU a sale",
         "1.00 (reference)",
     )
@@ -248,15 +363,37 @@ def table(backlogs: list[Backlog], ours: list[Taken], reference: list[Taken]):
         f"{sent / bodies:.2f} of the facts' bodies ({bodies / sales:.0f} B)",
     )
     yield (
-        "stored: journal, sales and lines, indices",
+        "stored: journal, sales, stock, indices",
         f"{stored / sales:,.0f} B a sale",
         f"{stored / base_stored:.2f} of the plain tables ({base_stored / sales:,.0f} B)",
     )
 
 
+def waited(what: str, waits: list[float]):
+    p99 = quantiles(waits, n=100, method="inclusive")[98]
+    yield (
+        f"one live sale acknowledged, {what}",
+        f"p50 {median(waits):.1f} ms, p99 {p99:.1f} ms, most {max(waits):.1f} ms",
+        f"of {len(waits)}",
+    )
+
+
 def run(sales: int = SALES, stores: int = 1, rounds: int = ROUNDS, profile: Path | None = None):
     """Yield what, figure and ratio."""
-    yield from table(*asyncio.run(measure(sales, stores, rounds, profile)))
+    backlogs, ours, reference = asyncio.run(measure(sales, stores, rounds, profile))
+    yield from table(backlogs, ours, reference)
+    if profile:
+        return
+    cards = asyncio.run(measure_cards(sales, rounds))
+    seconds, cpu = median(c.seconds for c in cards), median(c.cpu_seconds for c in cards)
+    yield (
+        "the same paid by card: three facts a sale",
+        f"{sales / seconds:,.0f} sales/s, {cpu / sales * 1e6:.0f} us of CPU a sale",
+        f"{cpu / median(taken.cpu_seconds for taken in ours):.2f} of the CPU of a sale in one fact",
+    )
+    waits = asyncio.run(measure_waits(sales, rounds))
+    yield from waited("one after the other", waits.alone)
+    yield from waited("while another store's backlog comes in", waits.beside)
 
 
 if __name__ == "__main__":

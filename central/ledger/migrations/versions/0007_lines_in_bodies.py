@@ -7,5 +7,5 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Drop the copy: two thirds of what taking a sale in wrote."""
+    """Drop the copy, close to half of the file."""
     op.drop_table("sale_lines")
