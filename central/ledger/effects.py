@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Table
 
 from central.ledger import bulk
-from central.ledger.tables import STOCK, TOTALS
+from central.ledger.tables import SALES, STOCK, TOTALS
 from central.ledger.unit import Unit
 
 _ADD_STOCK = (
@@ -19,6 +19,9 @@ _ADD_STOCK = (
     "quantity_milli = stock.quantity_milli + excluded.quantity_milli, "
     "as_of_ms = CASE WHEN excluded.as_of_ms > stock.as_of_ms "
     "THEN excluded.as_of_ms ELSE stock.as_of_ms END"
+)
+_MOVE_SALE = (
+    "ON CONFLICT (store, sale) DO UPDATE SET stage = excluded.stage, change = excluded.change"
 )
 _ADD_TOTALS = "ON CONFLICT (store) DO UPDATE SET " + ", ".join(
     f"{name} = totals.{name} + excluded.{name}"
@@ -74,10 +77,14 @@ class Effects:
     rows: dict[Table, list[bulk.Row]] = field(default_factory=lambda: defaultdict(list))
     """Plain inserts; no two facts make the same key."""
 
+    moved_sales: list[bulk.Row] = field(default_factory=list)
+    """Rows of sales that are there already and have another stage now."""
+
     def flush(self, unit: Unit) -> None:
         """Write it all."""
         for table, rows in self.rows.items():
             bulk.insert(unit.connection, table, rows)
+        bulk.insert(unit.connection, SALES, self.moved_sales, _MOVE_SALE)
         stock = [
             (store, sku, effects.stock.get(sku, 0), as_of)
             for store, effects in sorted(self.stores.items())

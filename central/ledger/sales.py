@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete
 
 from central.ledger import bulk, journal
-from central.ledger.effects import Effects, StoreEffects
+from central.ledger.effects import Effects
 from central.ledger.tables import DUPLICATES, SALE_MARKS, SALES
 from central.ledger.unit import Unit
 from sync import facts
@@ -68,6 +68,7 @@ def apply(unit: Unit, effects: Effects, entries: Sequence[Entry]) -> None:
         by_store[store].append(event)
     known = _known(unit, by_store)
     marks = _marks(unit, by_store)
+    held = _held(unit, [one.place for one in known.values()])
     for key, told in events.items():
         body = told[0].body
         if (
@@ -80,7 +81,7 @@ def apply(unit: Unit, effects: Effects, entries: Sequence[Entry]) -> None:
             effects.stores[key[0]].mention(body.lines.sku, hlc_ms(told[0].fact.hlc))
             _insert(unit, effects, told[0].place, key[1], body, Stage.CLOSED)
         else:
-            _work_out(unit, effects, key, told, known.get(key), marks.get(key, []))
+            _work_out(unit, effects, key, told, held, known.get(key), marks.get(key, []))
 
 
 def _work_out(
@@ -88,10 +89,11 @@ def _work_out(
     effects: Effects,
     key: EventKey,
     told: Sequence[Entry],
+    held: Mapping[journal.Place, Sale],
     known: Known | None,
     marks: list[Mark],
 ) -> None:
-    """Work an event out again from everything known of it."""
+    """Work an event out again from everything known of it; `held` has what is `known`."""
     store = effects.stores[key[0]]
     bodies: dict[journal.Place, Sale] = {}
     for entry in told:
@@ -109,7 +111,7 @@ def _work_out(
         return  # pending: marks wait for their sale
     won = min(places, key=lambda place: winner([_at(place)]))
     effects.rows[DUPLICATES].extend((*place, key[1], "sale") for place in sorted(places - {won}))
-    sale = bodies.get(won) or _load(unit, won)
+    sale = bodies.get(won) or held[won]
     settled: dict[int, bool] = {}
     for mark in marks:
         if mark.stage == _SETTLED:
@@ -119,10 +121,10 @@ def _work_out(
     )
     if known and known.place == won:
         if known.stage is not stage:
-            _move(unit, store, known, sale, stage)
+            _move(unit, effects, known, key[1], sale, stage)
         return
     if known:
-        _retract(unit, effects, known)
+        _retract(unit, effects, known, held[known.place])
     _insert(unit, effects, won, key[1], sale, stage)
 
 
@@ -132,31 +134,13 @@ def _insert(
     """Make the row of a sale. This runs once a sale: it handles columns, never a line."""
     columns = sale.lines
     n = columns.n
-    store, *author = place
+    store = place[0]
     skus, quantities = _full(columns.sku, n), _full(columns.quantity_milli, n)
     quantity = sum(quantities)
     total = sum([payment.amount_minor for payment in sale.payments])  # the lines' or quarantined
     number = unit.next_change(store)
     effects.rows[SALES].append(
-        (
-            store,
-            number,
-            *author,
-            event,
-            number,
-            int(stage),
-            sale.till,
-            sale.series_in(StreamId(place[1], place[2], store)),
-            sale.number,
-            sale.at_ms,
-            sale.trust,
-            sale.business_day,
-            sale.cashier,
-            sale.channel,
-            n,
-            quantity,
-            total,
-        )
+        _row(place, event, sale, (number, number, stage), (n, quantity, total))
     )
     if stage is Stage.CLOSED:
         sums = effects.stores[store]
@@ -166,13 +150,43 @@ def _insert(
         sums.count(1, lines=n, quantity_milli=quantity, total_minor=total)
 
 
-def _move(unit: Unit, store: StoreEffects, known: Known, sale: Sale, stage: Stage) -> None:
-    """Give a sale that stays in its place another stage."""
-    unit.connection.execute(
-        update(SALES)
-        .where(SALES.c.store == known.place[0], SALES.c.sale == known.sale)
-        .values(stage=int(stage), change=unit.next_change(known.place[0]))
+def _row(
+    place: journal.Place,
+    event: bytes,
+    sale: Sale,
+    moving: tuple[int, int, Stage],
+    sums: tuple[int, int, int],
+) -> bulk.Row:
+    """Return a sale's row: `moving` is its number, its place in the feed and its stage."""
+    store, *author = place
+    number, change, stage = moving
+    return (
+        store,
+        number,
+        *author,
+        event,
+        change,
+        int(stage),
+        sale.till,
+        sale.series_in(StreamId(place[1], place[2], store)),
+        sale.number,
+        sale.at_ms,
+        sale.trust,
+        sale.business_day,
+        sale.cashier,
+        sale.channel,
+        *sums,
     )
+
+
+def _move(
+    unit: Unit, effects: Effects, known: Known, event: bytes, sale: Sale, stage: Stage
+) -> None:
+    """Give a sale that stays in its place another stage."""
+    store = effects.stores[known.place[0]]
+    moving = (known.sale, unit.next_change(known.place[0]), stage)
+    sums = (known.lines, known.quantity_milli, known.total_minor)
+    effects.moved_sales.append(_row(known.place, event, sale, moving, sums))
     sign = (stage is Stage.CLOSED) - (known.stage is Stage.CLOSED)
     if sign:
         deltas = stock.sold(sale.lines.sums())
@@ -185,11 +199,11 @@ def _move(unit: Unit, store: StoreEffects, known: Known, sale: Sale, stage: Stag
         )
 
 
-def _retract(unit: Unit, effects: Effects, known: Known) -> None:
+def _retract(unit: Unit, effects: Effects, known: Known, sale: Sale) -> None:
     """Take back a sale whose event another fact records with more right."""
     if known.stage is Stage.CLOSED:
         store = effects.stores[known.place[0]]
-        store.move(stock.inverse(stock.sold(_load(unit, known.place).lines.sums())))
+        store.move(stock.inverse(stock.sold(sale.lines.sums())))
         store.count(
             -1,
             lines=known.lines,
@@ -246,10 +260,13 @@ def _marks(unit: Unit, events: Mapping[str, Sequence[bytes]]) -> dict[EventKey, 
     return dict(found)
 
 
-def _load(unit: Unit, place: journal.Place) -> Sale:
-    body = facts.decode(journal.read_facts(unit.connection, [place])[place])
-    assert isinstance(body, Sale)  # noqa: S101 - for the type checker: its row was made from such a fact
-    return body
+def _held(unit: Unit, places: Sequence[journal.Place]) -> dict[journal.Place, Sale]:
+    found = {}
+    for place, fact in journal.read_facts(unit.connection, places).items():
+        body = facts.decode(fact)
+        assert isinstance(body, Sale)  # noqa: S101 - for the type checker: rows were made from such facts
+        found[place] = body
+    return found
 
 
 def _at(place: journal.Place) -> tuple[StreamId, int]:
