@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import delete
 
@@ -35,8 +34,7 @@ _SETTLED = 0
 """Stage of a mark that settles a payment: what it makes of the sale, the sale says."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """A sale that has its row already."""
 
     sale: int
@@ -47,8 +45,7 @@ class Known:
     total_minor: int
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """A stage or a settled payment that somebody vouched for."""
 
     stage: int

@@ -5,7 +5,7 @@ read yet to `unreadable`; neither stops its stream.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import delete, select, tuple_
 
@@ -25,8 +25,7 @@ from sync.merge.sales import is_sale_body
 _REAPPLY = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A fact in its place, read once."""
 
     place: journal.Place

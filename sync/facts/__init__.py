@@ -99,9 +99,9 @@ def decode(fact: Fact) -> Body | None:
         return None
     try:
         body: Body = decoder.decode(fact.body)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        reason = body.reason()
+    except (msgspec.DecodeError, ValueError, RecursionError, BadFact) as error:
         raise BadFact(f"Fact {fact.seq}, {fact.kind} version {fact.version}: {error}") from error
-    reason = body.reason()
     if reason:
         raise BadFact(f"Fact {fact.seq}, {fact.kind} version {fact.version}: {reason}")
     return body

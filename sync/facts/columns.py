@@ -27,20 +27,25 @@ def pack(rows: Sequence[msgspec.Struct]) -> list[list[Any]]:
     return [column[:1] if column.count(column[0]) == len(column) else column for column in columns]
 
 
-def unpack(n: int, columns: Iterable[Sequence[Any]]) -> "zip[tuple[Any, ...]]":
-    """Turn columns back into tuples of a row each.
+def check(n: int, columns: Iterable[Sequence[Any]]) -> None:
+    """Refuse columns that are not of `n` rows.
 
     Raises:
         BadFact: `n` is out of bounds, or a column has neither one value nor `n`.
     """
     if not 0 <= n <= MAX_ROWS:
         raise BadFact(f"Rows: expected 0 to {MAX_ROWS}, got {n}.")
-    full = []
     for column in columns:
-        if len(column) == n:
-            full.append(column)
-        elif len(column) == 1:
-            full.append(list(column) * n)
-        else:
+        if len(column) != n and len(column) != 1:
             raise BadFact(f"Column: expected 1 or {n} values, got {len(column)}.")
+
+
+def unpack(n: int, columns: Sequence[Sequence[Any]]) -> "zip[tuple[Any, ...]]":
+    """Turn columns back into tuples of a row each.
+
+    Raises:
+        BadFact: They are not of `n` rows, see `check`.
+    """
+    check(n, columns)
+    full = [column if len(column) == n else list(column) * n for column in columns]
     return zip(*full, strict=True)

@@ -63,6 +63,21 @@ class SaleLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
     age_checked: Whole = 0
     """Years the cashier confirmed; 0: nothing to check."""
 
+    def reason(self) -> str:
+        """Why this cannot be true; empty if it can."""
+        sku, milli, unit, deposit = (
+            self.sku,
+            self.quantity_milli,
+            self.unit_minor,
+            self.deposit_minor,
+        )
+        if not (0 < milli < MOST and 0 <= unit < MOST and 0 <= deposit < MOST):
+            return f"{sku!r}: {milli} thousandths at {unit} grosz, deposit {deposit}"
+        if any(discount.amount_minor <= 0 for discount in self.discounts):
+            return f"{sku!r}: a discount is above zero"
+        worth = self.total_minor
+        return "" if 0 <= worth < MOST else f"{sku!r}: worth {worth} grosz after discounts"
+
     @property
     def deposits_minor(self) -> int:
         """Deposit of the whole line."""
@@ -107,6 +122,29 @@ class SaleLines(msgspec.Struct, frozen=True, array_like=True):
         """
         _, *fields = msgspec.structs.astuple(self)
         return tuple(SaleLine(*row) for row in columns.unpack(self.n, fields))
+
+    def plain_minor(self) -> int | None:
+        """Add up lines with neither discounts nor deposits, as most are.
+
+        None if there are such, or if a line is not possible: then they need looking at one by
+        one. Every node does this for each sale it reads; columns take a third of the time.
+
+        Raises:
+            BadFact: The columns are not of one length.
+        """
+        _, *fields = msgspec.structs.astuple(self)
+        columns.check(self.n, fields)
+        if any(self.discounts) or any(self.deposit_minor):
+            return None
+        milli, unit = self.quantity_milli, self.unit_minor
+        if not len(milli) == len(unit) == self.n:
+            milli, unit = milli * (self.n // len(milli)), unit * (self.n // len(unit))
+        worth = [
+            (each * price + 500) // 1000
+            for each, price in zip(milli, unit, strict=True)
+            if 0 < each < MOST and 0 <= price < MOST
+        ]
+        return sum(worth) if len(worth) == self.n and max(worth) < MOST else None
 
     def sums(self) -> "SaleSums":
         """Add the lines up, without making rows of them: this is done for each sale.
@@ -226,30 +264,19 @@ class Sale(msgspec.Struct, frozen=True, array_like=True):
         lines = self.lines
         if not lines.n:
             return "a sale needs a line"
-        total = self.rounding_minor
-        for sku, milli, unit, discounts, deposit in columns.unpack(
-            lines.n,
-            (
-                lines.sku,
-                lines.quantity_milli,
-                lines.unit_minor,
-                lines.discounts,
-                lines.deposit_minor,
-            ),
-        ):
-            if not (0 < milli < MOST and 0 <= unit < MOST and 0 <= deposit < MOST):
-                return f"{sku!r}: {milli} thousandths at {unit} grosz, deposit {deposit}"
-            worth = line_total_minor(milli, unit)
-            for discount in discounts:
-                if discount.amount_minor <= 0:
-                    return f"{sku!r}: a discount is above zero"
-                worth -= discount.amount_minor
-            if not 0 <= worth < MOST:
-                return f"{sku!r}: worth {worth} grosz after discounts"
-            total += worth + (line_total_minor(milli, deposit) if deposit else 0)
-        if any(p.amount_minor < 0 or p.change_minor < 0 for p in self.payments):
-            return "a payment or its change is negative"
-        paid = sum(payment.amount_minor for payment in self.payments)
+        total = lines.plain_minor()
+        if total is None:
+            total = 0
+            for line in lines.rows():
+                reason = line.reason()
+                if reason:
+                    return reason
+                total += line.total_minor + line.deposits_minor
+        total += self.rounding_minor
+        for payment in self.payments:
+            if payment.amount_minor < 0 or payment.change_minor < 0:
+                return "a payment or its change is negative"
+        paid = sum([payment.amount_minor for payment in self.payments])
         if paid != total or paid > 1 << 53:
             return f"payments are {paid} grosz, the lines {total}"
         return "" if self.number > 0 else f"receipt number {self.number}"

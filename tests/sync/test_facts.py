@@ -18,6 +18,8 @@ from sync.facts.node import (
 from sync.facts.person import Buyer, seal, unseal
 from sync.facts.rights import CellLines, Mode, Move, RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import (
+    MOST,
+    Discount,
     Fiscal,
     Payment,
     PaymentSettled,
@@ -123,6 +125,47 @@ def test_a_sale_that_does_not_add_up_is_quarantined(sale, data):
     )
     with pytest.raises(BadFact, match="payments are"):
         vocabulary.decode(fact(short))
+
+
+@given(sales(), st.integers(0, 9), st.data())
+def test_a_sale_with_an_uneven_column_is_quarantined(sale, column, data):
+    name = msgspec.structs.fields(SaleLines)[1 + column].name
+    values = getattr(sale.lines, name)
+    longer = data.draw(st.integers(2, 8).filter(lambda n: n != sale.lines.n))
+    uneven = msgspec.structs.replace(sale.lines, **{name: (values * longer)[:longer]})
+    with pytest.raises(BadFact, match=r"Fact 1, sale version 1: Column: expected 1 or"):
+        vocabulary.decode(fact(msgspec.structs.replace(sale, lines=uneven)))
+
+
+small = st.sampled_from([-1, 0, 1, 499, 1000, 1500, MOST - 1, MOST])
+odd_lines = st.builds(
+    SaleLine,
+    st.just("A"),
+    small,
+    small,
+    st.lists(st.builds(Discount, st.just("x"), small), max_size=2).map(tuple),
+    deposit_minor=st.sampled_from([0, 0, 50, MOST]),
+)
+
+
+@given(st.lists(odd_lines, min_size=1, max_size=4).map(tuple))
+def test_each_line_of_a_sale_must_be_possible(rows):
+    """Whether its lines are looked at one by one or, plain as most are, in columns."""
+    possible = all(
+        0 < row.quantity_milli < MOST
+        and 0 <= row.unit_minor < MOST
+        and 0 <= row.deposit_minor < MOST
+        and all(discount.amount_minor > 0 for discount in row.discounts)
+        and 0 <= row.total_minor < MOST
+        for row in rows
+    )
+    total = sum(row.total_minor + row.deposits_minor for row in rows)
+    paid = Payment("cash", min(max(total, 0), 1 << 53))
+    sale = Sale(Stage.CLOSED, 1, 1, 2, SaleLines.of(rows), (paid,), "T1", "anna", "1", 20260131)
+    if possible and total <= 1 << 53:
+        assert sale.reason() == ""
+    else:
+        assert sale.reason()
 
 
 def test_a_few_bytes_do_not_become_many_rows():
