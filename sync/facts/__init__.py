@@ -5,13 +5,16 @@ only ever added at the end, with a default, under a new version. `KINDS` names
 every kind and version this program can read; others are kept and relayed.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from sync.chain import Fact
 from sync.errors import BadFact
+from sync.facts.basket import BasketEnded, BasketRecalled
 from sync.facts.catalogue import Articles, Prices
+from sync.facts.document import DocumentChanged, DocumentSettled, GenerationBegan
 from sync.facts.node import (
     IncarnationBegan,
     NodeEnrolled,
@@ -19,6 +22,7 @@ from sync.facts.node import (
     StoreDescribed,
     StreamClosed,
 )
+from sync.facts.person import PersonForgotten, sealed_in
 from sync.facts.rights import RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import PaymentSettled, Sale, SaleClosed, SaleFiscalised, SaleVoided
 from sync.facts.stock import GoodsMoved, GoodsReceived
@@ -41,6 +45,12 @@ Body = (
     | SaleFiscalised
     | SaleClosed
     | SaleVoided
+    | DocumentChanged
+    | GenerationBegan
+    | DocumentSettled
+    | PersonForgotten
+    | BasketRecalled
+    | BasketEnded
 )
 
 KINDS: dict[tuple[str, int], type[Body]] = {
@@ -61,8 +71,17 @@ KINDS: dict[tuple[str, int], type[Body]] = {
     ("sale.fiscalised", 1): SaleFiscalised,
     ("sale.closed", 1): SaleClosed,
     ("sale.voided", 1): SaleVoided,
+    ("document.changed", 1): DocumentChanged,
+    ("document.began", 1): GenerationBegan,
+    ("document.settled", 1): DocumentSettled,
+    ("person.forgotten", 1): PersonForgotten,
+    ("basket.recalled", 1): BasketRecalled,
+    ("basket.ended", 1): BasketEnded,
 }
 """Kind and version to body. The names are in every journal: never change one."""
+
+PERSONAL = frozenset({"sale", "document.changed", "document.began"})
+"""Kinds whose bodies may hold something sealed."""
 
 _NAMES = {body: name for name, body in KINDS.items()}
 _DECODERS: dict[tuple[str, int], msgspec.msgpack.Decoder[Any]] = {
@@ -105,3 +124,18 @@ def decode(fact: Fact) -> Body | None:
     if reason:
         raise BadFact(f"Fact {fact.seq}, {fact.kind} version {fact.version}: {reason}")
     return body
+
+
+def persons(facts: Iterable[Fact]) -> set[bytes]:
+    """Return whose keys it takes to read all of some facts; unreadable ones name nobody."""
+    found: set[bytes] = set()
+    for fact in facts:
+        if fact.kind not in PERSONAL:
+            continue
+        try:
+            body = decode(fact)
+        except BadFact:
+            continue
+        if body is not None:
+            found.update(sealed.person for sealed in sealed_in(body))
+    return found
