@@ -10,8 +10,10 @@ from edge.clock import Clock
 from edge.config import Config
 from edge.link.uplink import LinkState
 from edge.store.store import Store
+from edge.store.unit import PersonKey
 from edge.till.counter import Counter
 from hw.supervisor import DeviceStatus
+from sync.facts.person import KEY_BYTES, NONCE_BYTES, PERSON_BYTES
 
 SCOPES = ("read", "sell", "admin")
 """Narrowest first; each includes those before it."""
@@ -61,6 +63,15 @@ class Reply:
     status: int
     body: msgspec.Struct | bytes
     """A struct is sent as JSON; bytes are JSON already."""
+
+
+def person_key(node: Node) -> PersonKey:
+    """Draw what sealing something personal takes."""
+    return PersonKey(
+        person=node.random(PERSON_BYTES),
+        key=node.random(KEY_BYTES),
+        nonce=node.random(NONCE_BYTES),
+    )
 
 
 Handler = Callable[[Node, Call], Awaitable[Reply]]

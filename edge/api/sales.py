@@ -3,10 +3,9 @@
 from uuid import UUID
 
 from edge.api import answers
-from edge.api.call import Call, Node, Reply
-from edge.till import pricing, receiving, selling
+from edge.api.call import Call, Node, Reply, person_key
+from edge.till import receiving, selling
 from edge.till.errors import NotFound
-from sync.facts.person import KEY_BYTES, NONCE_BYTES, PERSON_BYTES
 
 
 async def put_sale(node: Node, call: Call) -> Reply:
@@ -14,11 +13,7 @@ async def put_sale(node: Node, call: Call) -> Reply:
     event, request = _event(call), call.body
     key = None
     if request.buyer is not None:
-        key = pricing.BuyerKey(
-            person=node.random(PERSON_BYTES),
-            key=node.random(KEY_BYTES),
-            nonce=node.random(NONCE_BYTES),
-        )
+        key = person_key(node)
     recorded = await node.counter.asking.write(
         lambda unit, *, ask: selling.record(unit, event, request, key, ask=ask)
     )

@@ -101,5 +101,6 @@ def _set_up(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA wal_autocheckpoint = 0")  # the writer does it, between two commits
+    db.execute("PRAGMA secure_delete = ON")  # a person's key that is deleted is overwritten
     db.execute("PRAGMA temp_store = MEMORY")
     db.execute("PRAGMA cache_size = -1024")

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -15,6 +16,7 @@ import aiosqlite
 
 from edge.clock import Clock
 from edge.keys import NodeKey
+from edge.store import documents
 from edge.store import verify as verification
 from edge.store.connection import Connect, StoreError, connect, migrate, unusable
 from edge.store.journal import Journal, UnknownAuthor, fact_at, read_batch, whole
@@ -35,10 +37,12 @@ from sync import facts as vocabulary
 from sync.chain import ALL, Batch, Head, StreamId
 from sync.clock import hlc_ms
 from sync.errors import NotAllowed, SyncError
+from sync.facts.change import ACTOR_BYTES
 from sync.facts.node import IncarnationBegan, StoreDescribed
-from sync.facts.person import Sealed
-from sync.facts.sale import Sale, Stage
+from sync.facts.sale import Stage
 from sync.merge import stock as merge
+from sync.merge.document import Document
+from sync.merge.history import History
 
 T = TypeVar("T")
 
@@ -102,7 +106,9 @@ class Figures(NamedTuple):
 class _Book:
     """The journal as the writer sees it."""
 
-    def __init__(self, db: sqlite3.Connection, key: NodeKey, clock: Clock, store: str) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, key: NodeKey, clock: Clock, store: str, actor: bytes
+    ) -> None:
         migrate(db)
         self._db, self._key, self._clock = db, key, clock
         self.journal = Journal(db)
@@ -119,17 +125,24 @@ class _Book:
             ),
             default=0,
         )
-        self.life = Life(store, incarnation, hlc)
+        self.life = Life(store, incarnation, hlc, actor)
         self.shelf = Shelf(db, lambda stream: self.journal.row(stream).id)
         self.views = Views(db, self.shelf)
         clock.wrote(hlc_ms(hlc))
         self._mark = self._group = (self.journal.mark(), self.life.incarnation, self.life.hlc)
         self._sealed: list[Head] = []
+        self._unit: Unit | None = None
+        self.purge = True  # a run that was cut off may have left something to destroy
 
     def unit(self) -> Unit:
         self._mark = (self.journal.mark(), self.life.incarnation, self.life.hlc)
         self.shelf.begin()
-        return Unit(self._db, self.journal, self._key, self._clock.now(), self.life, self.views)
+        self.views.touched.clear()
+        self.purge = self.purge or (self._unit is not None and self._unit.destroyed)
+        self._unit = Unit(
+            self._db, self.journal, self._key, self._clock.now(), self.life, self.views
+        )
+        return self._unit
 
     def abandon(self) -> None:
         mark, self.life.incarnation, self.life.hlc = self._group
@@ -154,6 +167,7 @@ class _Book:
         self.shelf.committed()
         self._group = (self.journal.mark(), self.life.incarnation, self.life.hlc)
         self._clock.wrote(hlc_ms(self.life.hlc))
+        self.purge = self.purge or (self._unit is not None and self._unit.destroyed)
 
 
 class Store:
@@ -189,15 +203,18 @@ class Store:
             store: The node's store: the scope of its stream.
             clock: Trusted time.
             connect: Opens the writing connection.
-            incarnation: 40 fresh random bits, used if a life begins now.
+            incarnation: 40 bits, random and fresh for each start: the name of the life if one
+                begins now, and of who edits documents.
             machine: What tells this machine from another; a change begins a life.
 
         Raises:
             StoreError: The file is a newer program's, damaged, or cannot be opened.
         """
+        drawn = b"karb.actor.1" + key.node + incarnation.to_bytes(8, "big")
+        actor = sha256(drawn).digest()[:ACTOR_BYTES]
         try:
             writer = await asyncio.to_thread(
-                Writer, path, connect, lambda db: _Book(db, key, clock, store)
+                Writer, path, connect, lambda db: _Book(db, key, clock, store, actor)
             )
         except (sqlite3.Error, SyncError, TypeError, ValueError) as error:
             raise unusable(path, error) from error
@@ -236,6 +253,7 @@ class Store:
                 reapply(
                     self._book.views,
                     db,
+                    self.key,
                     [
                         (id_, StreamId(node, life, scope), fact_at(db, id_, seq))
                         for id_, seq, node, life, scope in waiting
@@ -351,15 +369,8 @@ class Store:
         batch = await self._read(lambda db: read_batch(db, stream, after, own=own))
         if batch is None:
             return None
-        persons = {
-            body.buyer.person
-            for fact in batch.facts
-            if fact.kind == "sale"
-            and isinstance(body := vocabulary.decode(fact), Sale)
-            and isinstance(body.buyer, Sealed)
-        }
         keys = {}
-        for person in persons:
+        for person in vocabulary.persons(batch.facts):
             if key := await self.person_key(person):
                 keys[person] = key
         return batch, keys
@@ -387,12 +398,7 @@ class Store:
         if store not in (ALL, batch.stream.scope):
             raise NotAllowed(f"Node {author.hex()} of {store}: wrote into {batch.stream.scope!r}.")
 
-        def work(unit: Unit) -> None:
-            unit.receive(batch, public_key)
-            for person, key in keys.items():
-                unit.person_key(person, key)
-
-        await self.write(work)
+        await self.write(lambda unit: unit.receive(batch, public_key, keys))
 
     def note_peer(self, stored: Mapping[StreamId, int], safe: Mapping[StreamId, int]) -> None:
         """Note what central holds; kept on disk by `keep_peer`, not once per acknowledgement."""
@@ -471,6 +477,30 @@ class Store:
         """Return the key of a person; None if it was never here, or is destroyed."""
         rows = await self._rows("SELECT key FROM person_keys WHERE person = ?", (person,))
         return rows[0][0] if rows else None
+
+    async def document(self, document: bytes) -> tuple[History, Document | None, bool]:
+        """Return a document that several people edit: its history, itself, if it is forgotten.
+
+        The document is None where a key of it is not here, or destroyed.
+        """
+
+        def query(db: sqlite3.Connection) -> tuple[History, Document | None, bool]:
+            found = documents.history(db, document)
+            return found, documents.opened(db, found), documents.is_forgotten(db, document)
+
+        return await self._read(query)
+
+    async def customers(self, text: str) -> list[bytes]:
+        """Return the customers that a code, a phone or an e-mail stands for."""
+        return await self._read(lambda db: documents.customers(db, self.key, text))
+
+    async def baskets(self) -> list[History]:
+        """Return the baskets put aside that are not sold."""
+        return await self._read(documents.baskets)
+
+    async def oddities(self) -> list[documents.Odd]:
+        """Return what a person should look at."""
+        return await self._read(documents.oddities)
 
     async def open_sales(self) -> list[SaleView]:
         """Return the sales that are neither closed nor voided."""

@@ -1,11 +1,13 @@
 """What a unit of work may do: append facts, and touch what is only local."""
 
 import sqlite3
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import msgspec
 
 from edge.keys import NodeKey
+from edge.store import documents
 from edge.store.holder import Holder
 from edge.store.journal import Journal, fact_at
 from edge.store.views import Views, settled_payments
@@ -14,12 +16,33 @@ from sync.chain import Batch, Fact, StreamId
 from sync.clock import Reading, tick
 from sync.errors import NotAllowed
 from sync.facts import Body
+from sync.facts.document import DocumentChanged
 from sync.facts.node import StoreDescribed
+from sync.facts.person import Sealed, seal
 from sync.facts.sale import Sale, Stage
+from sync.merge.document import Document, Edit, Value
+from sync.merge.history import History
 
 
 class TillTaken(NotAllowed):
     """The till belongs to another node of this store."""
+
+
+class NotReadable(NotAllowed):
+    """A personal document cannot be opened here."""
+
+
+class PersonKey(NamedTuple):
+    """Random bytes made outside the unit, so that it can run twice."""
+
+    person: bytes
+    """16 bytes."""
+
+    key: bytes
+    """32 bytes."""
+
+    nonce: bytes
+    """12 bytes."""
 
 
 class Place(NamedTuple):
@@ -91,6 +114,14 @@ class Unit:
         self._views = views
         self.now = now
 
+        self.destroyed = False
+        """A person was forgotten: nothing of the key may stay in the files."""
+
+    @property
+    def node(self) -> bytes:
+        """Return our own name: 16 bytes."""
+        return self._key.node
+
     @property
     def settings(self) -> StoreDescribed:
         """What head office says of this store."""
@@ -112,11 +143,19 @@ class Unit:
         fact = Fact(head.seq + 1, hlc, kind, version, event, vocabulary.encode(body))
         id_ = self._journal.append(stream, fact, self._key)
         self._views.apply(id_, stream, fact, body)
+        self._settle()
         self._life.hlc = hlc
         return Place(stream, fact.seq)
 
-    def receive(self, batch: Batch, public_key: bytes) -> None:
+    def receive(
+        self, batch: Batch, public_key: bytes, keys: Mapping[bytes, bytes] | None = None
+    ) -> None:
         """Take in a batch of another node's, and apply what is new of it.
+
+        Args:
+            batch: As it arrived.
+            public_key: Of its author.
+            keys: Of the persons in it, by `Sealed.person`.
 
         Raises:
             Gap: It starts past the next number.
@@ -128,6 +167,9 @@ class Unit:
         self._life.tills.clear()
         for fact in fresh:
             self._views.take(id_, batch.stream, fact)
+        for person, key in (keys or {}).items():
+            self.person_key(person, key)
+        self._settle()
         if fresh and batch.stream.scope == self._life.store:
             self.holder.react(batch.stream, fresh)
 
@@ -220,13 +262,87 @@ class Unit:
         )
 
     def person_key(self, person: bytes, key: bytes) -> None:
-        """Keep the key of a person; the first one stays."""
-        self._db.execute("INSERT OR IGNORE INTO person_keys VALUES (?, ?)", (person, key))
+        """Keep the key of a person; the first one stays, and of a forgotten one none."""
+        if documents.person_is_forgotten(self._db, person):
+            return
+        kept = self._db.execute("INSERT OR IGNORE INTO person_keys VALUES (?, ?)", (person, key))
+        if kept.rowcount:
+            self._views.touched.update(documents.documents_of(self._db, person))
 
     def key_of(self, person: bytes) -> bytes | None:
         """Return the key of a person; None if it was never here, or is destroyed."""
-        row = self._db.execute("SELECT key FROM person_keys WHERE person = ?", (person,)).fetchone()
-        return row[0] if row else None
+        return documents.key_of(self._db, person)
+
+    def history(self, document: bytes) -> History:
+        """Return all that is known of a document that several people edit."""
+        return documents.history(self._db, document)
+
+    def opened(self, found: History) -> Document | None:
+        """Open a document; None where a key of it is not here, or destroyed."""
+        return documents.opened(self._db, found)
+
+    def edit(
+        self,
+        document: bytes,
+        kind: str,
+        edits: Callable[[Value], list[Edit]],
+        person: PersonKey | None = None,
+    ) -> bool:
+        """Edit a document, made now if it is not there; return whether anything changed.
+
+        Args:
+            document: Its id.
+            kind: See `sync.facts.document`.
+            edits: Given what it says, returns what to change.
+            person: Fresh random bytes, where it is personal. The person and the key are
+                used if the document has none here yet, the nonce always.
+
+        Raises:
+            NotReadable: A key of it is not here, or the person is forgotten.
+            DocumentFull: It would outgrow what a document may be.
+        """
+        found = self.history(document)
+        if self.is_forgotten(document):
+            raise NotReadable(f"Document {document.hex()}: whom it is about is forgotten.")
+        if found.kind and found.kind != kind:
+            raise NotReadable(f"Document {document.hex()}: of kind {found.kind!r}, not {kind!r}.")
+        there = self.opened(found)
+        if there is None:
+            raise NotReadable(
+                f"Document {document.hex()}: its key has not come here; ask again after the "
+                "next exchange with head office."
+            )
+        change = there.change(self._life.actor, edits(there.value))
+        if change is None:
+            return False
+        content: bytes | Sealed = change
+        if person is not None:
+            content = self._sealed(document, change, person)
+        self.append(DocumentChanged(document, kind, found.generation, content), document)
+        return True
+
+    def _sealed(self, document: bytes, change: bytes, fresh: PersonKey) -> Sealed:
+        for person in documents.persons_of(self._db, document):
+            key = self.key_of(person)
+            if key is not None:
+                return seal(change, person, key, fresh.nonce)
+        self.person_key(fresh.person, fresh.key)
+        return seal(change, fresh.person, fresh.key, fresh.nonce)
+
+    def is_forgotten(self, document: bytes) -> bool:
+        """Whether head office said to forget whom a document is about."""
+        return documents.is_forgotten(self._db, document)
+
+    def customers(self, text: str) -> list[bytes]:
+        """Return the customers that a code, a phone or an e-mail stands for."""
+        return documents.customers(self._db, self._key, text)
+
+    def _settle(self) -> None:
+        """Bring what is kept beside documents up to date with what was applied."""
+        if self._views.touched:
+            documents.settle(self._db, self._key, self._views.touched)
+            self.destroyed = self.destroyed or any(map(self.is_forgotten, self._views.touched))
+            self._views.touched.clear()
 
     def root(self, node: bytes, store: str, public_key: bytes) -> None:
         """Trust a node because enrolment said so: ourselves, and central."""
@@ -251,8 +367,17 @@ class Unit:
 class Life:
     """Which incarnation is written to, and the clock of its facts."""
 
-    def __init__(self, store: str, incarnation: int, hlc: int) -> None:
-        """Start from what the file says."""
+    def __init__(self, store: str, incarnation: int, hlc: int, actor: bytes = bytes(16)) -> None:
+        """Start from what the file says.
+
+        Args:
+            store: The scope of our stream.
+            incarnation: Of the life that was left; 0 if none began.
+            hlc: Of the last fact.
+            actor: 16 bytes, fresh for each start: who edits documents
+                (`sync.merge.document.Document.change`).
+        """
+        self.actor = actor
         self.store, self.incarnation, self.hlc = store, incarnation, hlc
         self.tills: set[str] = set()
         """Tills that are known to be ours, until somebody else's facts come in."""

@@ -9,13 +9,17 @@ from collections.abc import Sequence
 
 from cryptography import x509
 
+from edge.keys import NodeKey
+from edge.store import documents
 from edge.store.journal import fact_at
 from edge.store.shelf import Shelf, first_of_stream
 from sync import facts as vocabulary
 from sync.chain import Fact, StreamId
 from sync.errors import BadFact, BadIdentity
 from sync.facts import Body
+from sync.facts.basket import BasketEnded, BasketRecalled
 from sync.facts.catalogue import Articles, Prices
+from sync.facts.document import DocumentChanged, DocumentSettled, GenerationBegan
 from sync.facts.node import (
     IncarnationBegan,
     NodeEnrolled,
@@ -23,6 +27,7 @@ from sync.facts.node import (
     StoreDescribed,
     StreamClosed,
 )
+from sync.facts.person import PersonForgotten
 from sync.facts.rights import Move, RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import (
     PaymentSettled,
@@ -55,6 +60,7 @@ DERIVED = (
     "quarantine",
     "duplicates",
     "unreadable",
+    *documents.DERIVED,
 )
 """Tables that the facts alone decide (but for columns named `digest`)."""
 
@@ -73,6 +79,8 @@ class Views:
             facts: Where the facts are, if not there too.
         """
         self._db, self.shelf, self._facts = db, shelf, facts or db
+        self.touched: set[bytes] = set()
+        """Documents that have moved: `documents.settle` makes what is kept beside them."""
 
     def take(self, id_: int, stream: StreamId, fact: Fact) -> None:
         """Apply a fact of unknown worth: decode, and set aside what cannot be applied."""
@@ -143,6 +151,15 @@ class Views:
                 )
             case StoreDescribed():
                 self._latest("settings", ("store",), (body.store,), stream, fact)
+            case (
+                DocumentChanged()
+                | GenerationBegan()
+                | DocumentSettled()
+                | PersonForgotten()
+                | BasketRecalled()
+                | BasketEnded()
+            ):
+                self.touched.add(documents.apply(self._db, stream, fact, body))
             case IncarnationBegan():
                 pass  # tells people and peers; adds nothing up
         self.shelf.apply(id_, fact, body, first=first, sums=sums)
@@ -317,9 +334,13 @@ def settled_payments(db: sqlite3.Connection, event: bytes) -> dict[int, bool]:
 
 
 def reapply(
-    views: Views, db: sqlite3.Connection, streams: Sequence[tuple[int, StreamId, Fact]]
+    views: Views,
+    db: sqlite3.Connection,
+    key: NodeKey,
+    streams: Sequence[tuple[int, StreamId, Fact]],
 ) -> None:
     """Apply facts that could not be read before an upgrade."""
     for id_, stream, fact in streams:
         db.execute("DELETE FROM unreadable WHERE stream = ? AND seq = ?", (id_, fact.seq))
         views.take(id_, stream, fact)
+    documents.settle(db, key, views.touched)

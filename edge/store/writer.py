@@ -32,6 +32,9 @@ CHECKPOINT_IDLE = 100
 class Book(Protocol):
     """What the writer writes in: opened on a connection, closed by a commit."""
 
+    purge: bool
+    """Something was destroyed: no page of it may stay in the WAL."""
+
     def unit(self) -> Any:
         """Begin a unit; what it returns is handed to the work."""
 
@@ -238,10 +241,12 @@ class Writer:
         return survived
 
     def _checkpoint(self, after: int) -> None:
-        if self._since < after:
+        if self._since < after and not self.book.purge:
             return
+        how = "TRUNCATE" if self.book.purge else "PASSIVE"
         try:
-            self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            ((busy, *_),) = self.db.execute(f"PRAGMA wal_checkpoint({how})").fetchall()
+            self.book.purge = self.book.purge and bool(busy)  # a reader looks on: next time
         except sqlite3.Error:
             return  # the WAL holds everything; the next idle moment tries again
         self._since = 0

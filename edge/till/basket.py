@@ -133,7 +133,25 @@ class Remove:
 
 @dataclass(frozen=True, slots=True)
 class Clear:
-    """Nothing of it is bought after all."""
+    """Nothing of it is bought after all; or it was put aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """Which basket that was put aside the lines come from."""
+
+    basket: bytes
+    recall: bytes
+    """What this taking back is called (`sync.facts.basket.BasketRecalled`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restore:
+    """A basket that was put aside is taken back; this one must be empty."""
+
+    recalled: Recalled
+    lines: tuple[Line, ...]
+    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +184,7 @@ Event: TypeAlias = (
     | ConfirmAge
     | Remove
     | Clear
+    | Restore
     | Pay
     | Paid
     | NotPaid
@@ -180,6 +199,9 @@ class Basket:
     next_line: int = 1
     paying: bytes | None = None
     """Id of the sale being written."""
+
+    recalled: Recalled | None = None
+    """Where the lines come from, if they were put aside before."""
 
     notice: str = ""
     """What the cashier should read; empty after the next thing that goes well."""
@@ -254,10 +276,28 @@ def _step(basket: Basket, event: Event) -> tuple[Basket, tuple[Effect, ...]]:
             raise error
         case Clear():
             return Basket(), ()
+        case Restore():
+            return _restore(basket, event), ()
         case Pay():
             return _pay(basket, event)
         case _:
             return _change(basket, event), ()
+
+
+def _restore(basket: Basket, event: Restore) -> Basket:
+    if basket.lines:
+        raise NotPossible(
+            f"Basket: expected an empty one, it has {len(basket.lines)} lines.",
+            "Sell it or put it aside first.",
+        )
+    if len(event.lines) > MAX_LINES:
+        raise NotPossible(
+            f"Basket of {len(event.lines)} lines: expected at most {MAX_LINES}.",
+            "Sell it in parts.",
+        )
+    lines = len(event.lines)
+    made = Basket(lines=event.lines, next_line=lines + 1, recalled=event.recalled)
+    return replace(_bounded(made), notice=event.notice)
 
 
 def _add(basket: Basket, item: Item) -> Basket:

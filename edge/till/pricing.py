@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from edge.store.unit import ArticleView, Unit
+from edge.store.unit import ArticleView, PersonKey, Unit
 from edge.till.basket import Sell
 from edge.till.errors import BadBuyer, BadSale, NotCovered, UnknownArticle
 from edge.till.request import BuyerRequest, LineRequest, PaymentRequest, SaleRequest
@@ -19,20 +19,6 @@ from sync.facts.sale import Discount, Fiscal, Payment, SaleLine
 
 FIRST_SHIFT = "1"
 """Until shifts are opened and closed, a business day has one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuyerKey:
-    """Random bytes made outside the unit, so that it can run twice."""
-
-    person: bytes
-    """16 bytes."""
-
-    key: bytes
-    """32 bytes."""
-
-    nonce: bytes
-    """12 bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +43,7 @@ class Draft:
         return sum(line.total_minor + line.deposits_minor for line in self.lines)
 
 
-def priced(unit: Unit, request: SaleRequest, buyer: BuyerKey | None) -> Draft:
+def priced(unit: Unit, request: SaleRequest, buyer: PersonKey | None) -> Draft:
     """Fill what the catalogue knows into a request.
 
     Raises:

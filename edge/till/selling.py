@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from edge.stockroom.asking import Short
-from edge.store.unit import SaleView, Unit
+from edge.store.unit import PersonKey, SaleView, Unit
 from edge.till.basket import MAX_TOTAL_MINOR
 from edge.till.business_day import business_day, day_text, rfc3339
 from edge.till.errors import (
@@ -23,7 +23,7 @@ from edge.till.errors import (
     NoFiscalEvidence,
     NotCovered,
 )
-from edge.till.pricing import FIRST_SHIFT, BuyerKey, Draft, priced, settle_change
+from edge.till.pricing import FIRST_SHIFT, Draft, priced, settle_change
 from edge.till.request import SaleRequest
 from sync.chain import MAX_BODY
 from sync.clock import Trust
@@ -88,7 +88,7 @@ def record(
     unit: Unit,
     event: bytes,
     request: SaleRequest,
-    buyer: BuyerKey | None = None,
+    buyer: PersonKey | None = None,
     *,
     ask: bool = False,
 ) -> Recorded:

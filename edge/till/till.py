@@ -15,8 +15,22 @@ from edge.stockroom.asking import Asking
 from edge.store.store import Store
 from edge.store.unit import ArticleView, Unit
 from edge.till import basket as rules
-from edge.till.basket import Basket, Event, Item, NotPaid, NotScanned, Paid, Refuse, Scanned, Sell
+from edge.till import parking
+from edge.till.basket import (
+    Basket,
+    Clear,
+    Event,
+    Item,
+    NotPaid,
+    NotScanned,
+    Paid,
+    Refuse,
+    Restore,
+    Scanned,
+    Sell,
+)
 from edge.till.errors import NotPossible
+from edge.till.parking import Park, Recall
 from edge.till.pricing import from_basket, printed_name
 from edge.till.printing import INTENDED, Job, Printing
 from edge.till.request import PayRequest
@@ -31,11 +45,14 @@ MAX_WAITING = 200
 _log = structlog.get_logger(__name__)
 
 
+_Asked = str | tuple[Event, ...] | PayRequest | Park | Recall
+
+
 @dataclass(frozen=True, slots=True)
 class _Ask:
-    """A scan, an event of the basket or a payment, and who waits for it."""
+    """A scan, an event of the basket, a payment, a parking, and who waits for it."""
 
-    what: str | tuple[Event, ...] | PayRequest
+    what: "_Asked"
     asker: asyncio.Future[Recorded | None] | None
 
 
@@ -82,6 +99,28 @@ class Till:
         await self._ask(events)
         return self.basket
 
+    async def park(self, asked: Park) -> None:
+        """Put the basket aside; asked again, change nothing.
+
+        Raises:
+            NotPossible: It is empty.
+            Conflict: The id is something else.
+            StoreError: The disk failed; the basket is as it was.
+        """
+        await self._ask(asked)
+
+    async def recall(self, asked: Recall) -> Basket:
+        """Take a basket back that was put aside, at whatever till of the store.
+
+        Raises:
+            NotFound: There is no such basket.
+            NotPossible: This till's basket is not empty.
+            Conflict: It is at another till, sold, or let go.
+            StoreError: The disk failed; nothing happened.
+        """
+        await self._ask(asked)
+        return self.basket
+
     async def pay(self, request: PayRequest) -> Recorded:
         """Sell the basket; asked again, give the same answer and sell nothing.
 
@@ -117,7 +156,7 @@ class Till:
                 if ask.asker is not None and not ask.asker.done():
                     ask.asker.set_result(recorded)
 
-    async def _ask(self, what: str | tuple[Event, ...] | PayRequest) -> Recorded | None:
+    async def _ask(self, what: _Asked) -> Recorded | None:
         asker: asyncio.Future[Recorded | None] = asyncio.get_running_loop().create_future()
         try:
             self._asked.put_nowait(_Ask(what, asker))
@@ -127,11 +166,42 @@ class Till:
             ) from None
         return await asker
 
-    async def _answer(self, what: str | tuple[Event, ...] | PayRequest) -> Recorded | None:
-        if isinstance(what, PayRequest):
-            return await self._pay(what)
-        self._step(*((await self._resolve(what),) if isinstance(what, str) else what))
+    async def _answer(self, what: _Asked) -> Recorded | None:
+        match what:
+            case PayRequest():
+                return await self._pay(what)
+            case Park():
+                await self._park(what)
+            case Recall():
+                await self._recall(what)
+            case str():
+                self._step(await self.resolve(what))
+            case _:
+                await self._change(*what)
         return None
+
+    async def _change(self, *events: Event) -> None:
+        recalled = self.basket.recalled
+        self._step(*events)
+        if recalled is not None and self.basket.recalled is None:
+            await self._store.write(lambda unit: parking.end(unit, recalled, b""))
+
+    async def _park(self, asked: Park) -> None:
+        basket = self.basket
+        if await self._store.write(lambda unit: parking.park(unit, self.id, basket, asked)):
+            self._step(Clear())
+
+    async def _recall(self, asked: Recall) -> None:
+        basket = self.basket
+        if basket.recalled is not None and basket.recalled.basket == asked.basket:
+            return
+        if basket.lines:
+            self._step(Restore(recalled=rules.Recalled(asked.basket, b""), lines=()))
+        recalled, parked = await self._store.write(
+            lambda unit: parking.recall(unit, self.id, asked)
+        )
+        lines, notice = parking.restored(parked)
+        self._step(Restore(recalled=recalled, lines=lines, notice=notice))
 
     def _step(self, *events: Event) -> Sell | None:
         self.basket, effects = rules.step(self.basket, *events)
@@ -140,7 +210,7 @@ class Till:
                 raise effect.error
         return next((effect for effect in effects if isinstance(effect, Sell)), None)
 
-    async def _resolve(self, code: str) -> Scanned | NotScanned:
+    async def resolve(self, code: str) -> Scanned | NotScanned:
         """Ask the catalogue what a code is, at the price in force now."""
         text = code.strip()
         at_ms = self._clock.now().ms
@@ -170,13 +240,18 @@ class Till:
         if sell is None:
             raise AssertionError("a payment was neither refused nor sold")
         draft = from_basket(self.id, sell, request.approved_by)
+        recalled = self.basket.recalled
         prints = self.printing.possible
 
         def work(unit: Unit, *, ask: bool) -> Recorded:
             there = unit.sale(event)
             if there is not None:
                 return again(event, there, same=there.digest == fingerprint)
+            if recalled is not None:
+                parking.check(unit, recalled)
             recorded = tender(unit, event, draft, fingerprint, ask=ask)
+            if recalled is not None:
+                parking.end(unit, recalled, event)
             if prints and recorded.stage is Stage.CLOSED:
                 unit.slip(event, self.id, INTENDED)
             return recorded

@@ -27,7 +27,7 @@ SHARED = frozenset({CUSTOMER})
 
 DOCUMENT_BYTES = 16
 NAME_BYTES = 16
-"""A change, or a generation, is named by the beginning of the SHA-256 of its bytes."""
+"""A change, or a generation, is named by the beginning of the SHA-256 of what it says."""
 
 MAX_NAMES = 1 << 16
 """Bytes of names in one fact: 4096 changes."""
@@ -37,10 +37,8 @@ MAX_KIND = 20
 Name = Annotated[bytes, msgspec.Meta(max_length=NAME_BYTES)]
 
 
-def name_of(content: bytes | Sealed) -> bytes:
-    """Return the name of a change or of what a generation begins with."""
-    whole = content if isinstance(content, bytes) else content.nonce + content.ciphertext
-    return sha256(whole).digest()[:NAME_BYTES]
+def _name(*parts: object) -> bytes:
+    return sha256(msgspec.msgpack.encode(parts)).digest()[:NAME_BYTES]
 
 
 def names(joined: bytes) -> set[bytes]:
@@ -76,6 +74,11 @@ class DocumentChanged(msgspec.Struct, frozen=True, array_like=True):
 
     change: bytes | Sealed
 
+    @property
+    def name(self) -> bytes:
+        """Name of the change: the same wherever it is written again."""
+        return _name(self.kind, self.generation, self.change)
+
     def reason(self) -> str:
         """Why this cannot be true; empty if it can."""
         return _objection(self.document, self.kind, generation=self.generation, content=self.change)
@@ -103,7 +106,7 @@ class GenerationBegan(msgspec.Struct, frozen=True, array_like=True):
     @property
     def name(self) -> bytes:
         """Name of the generation that begins."""
-        return name_of(self.start)
+        return _name(self.kind, self.previous, self.number, self.covered, self.start)
 
     def reason(self) -> str:
         """Why this cannot be true; empty if it can."""

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.store.unit import ArticleView, Place, SaleView, TillTaken
+from edge.store.unit import ArticleView, PersonKey, Place, SaleView, TillTaken
 from edge.till.errors import (
     BadBuyer,
     BadSale,
@@ -12,7 +12,7 @@ from edge.till.errors import (
     NotCovered,
     UnknownArticle,
 )
-from edge.till.pricing import BuyerKey, settle_change
+from edge.till.pricing import settle_change
 from edge.till.request import PaymentRequest, SaleRequest
 from edge.till.selling import answer, digest, record
 from sync.chain import StreamId
@@ -25,7 +25,7 @@ from tests.edge.till.shop import ARTICLES, NOON_MS, PRICES, described, opened
 
 EVENT = bytes(range(16))
 OTHER = bytes(reversed(range(16)))
-KEY = BuyerKey(person=b"p" * 16, key=b"k" * 32, nonce=b"n" * 12)
+KEY = PersonKey(person=b"p" * 16, key=b"k" * 32, nonce=b"n" * 12)
 UNIT_MINOR = {price.sku: price.unit_minor for price in PRICES}
 
 
