@@ -50,7 +50,7 @@ class Call:
     """A request whose token, address and body have been checked."""
 
     path: dict[str, Any]
-    """Values of the places in the path, of the types in the table."""
+    """Values of the places in the path and of the query, of the types in the table."""
 
     body: Any
     """Decoded into the type in the table; None if it takes none."""

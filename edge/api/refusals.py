@@ -8,12 +8,21 @@ import msgspec
 from edge.link.carrier import LinkRefused, LinkUnreachable
 from edge.store.connection import DiskFull, StoreError
 from edge.store.unit import TillTaken
-from edge.till.errors import BeyondRight, Conflict, NotFound, NotPossible, TillError, UnknownArticle
+from edge.till.errors import (
+    BeyondRight,
+    Conflict,
+    Forgotten,
+    NotFound,
+    NotPossible,
+    TillError,
+    UnknownArticle,
+)
 from sync.contract.problem import Problem, mistake, problem
 from sync.errors import BadIdentity, RemoteProtocolError
 
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (NotFound, 404),
+    (Forgotten, 410),
     (Conflict, 409),
     (TillTaken, 409),
     (BeyondRight, 409),

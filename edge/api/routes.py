@@ -4,7 +4,7 @@ from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta
 
-from edge.api import answers, node, sales, tills
+from edge.api import answers, customers, node, parked, sales, tills
 from edge.api.call import Handler
 from edge.till.receiving import DocumentAnswer
 from edge.till.request import (
@@ -18,6 +18,7 @@ from edge.till.request import (
 )
 from edge.till.selling import SaleAnswer
 from sync.contract.openapi import Parameter, Route
+from sync.merge.profile import Profile
 
 UUID_PATTERN = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 
@@ -195,6 +196,124 @@ TABLE: tuple[Entry, ...] = (
             problems=(409, 503),
         ),
         tills.post_payment,
+    ),
+    Entry(
+        _till(
+            "POST",
+            "/park",
+            "Put the basket aside; the same again changes nothing",
+            request=parked.ParkRequest,
+            problems=(409, 503),
+        ),
+        parked.post_park,
+    ),
+    Entry(
+        _till(
+            "POST",
+            "/recall",
+            "Take a basket back that was put aside at any till of the store",
+            request=parked.RecallRequest,
+            problems=(409, 503),
+        ),
+        parked.post_recall,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/parked",
+            summary="Baskets put aside, and those taken back and not sold",
+            answers={200: parked.BasketsAnswer},
+            scope="read",
+            tags=("parked",),
+        ),
+        parked.get_parked,
+    ),
+    Entry(
+        Route(
+            method="POST",
+            path="/v1/parked/{uuid}/lines",
+            summary="Add a line to a basket that is put aside; the same again adds nothing",
+            request=parked.AddRequest,
+            answers={200: parked.ParkedAnswer},
+            scope="sell",
+            parameters=(_UUID,),
+            problems=(409, 503),
+            tags=("parked",),
+        ),
+        parked.post_line,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/exceptions",
+            summary="What a person should look at",
+            answers={200: parked.OddsAnswer},
+            scope="read",
+            tags=("parked",),
+        ),
+        parked.get_exceptions,
+    ),
+    Entry(
+        Route(
+            method="POST",
+            path="/v1/exceptions/{uuid}",
+            summary="Say that what is odd about a document is dealt with",
+            request=parked.SettleRequest,
+            answers={200: parked.OddsAnswer},
+            scope="admin",
+            parameters=(_UUID,),
+            problems=(503,),
+            tags=("parked",),
+        ),
+        parked.post_settlement,
+    ),
+    Entry(
+        Route(
+            method="PUT",
+            path="/v1/customers/{uuid}",
+            summary="Make a customer's profile say this; only what differs is written",
+            request=Profile,
+            answers={201: customers.CustomerAnswer, 200: customers.CustomerAnswer},
+            scope="sell",
+            parameters=(_UUID,),
+            problems=(409, 410, 503),
+            tags=("customers",),
+        ),
+        customers.put_customer,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/customers/{uuid}",
+            summary="A customer's profile, while the key to it exists",
+            answers={200: customers.CustomerAnswer},
+            scope="read",
+            parameters=(_UUID,),
+            problems=(410,),
+            tags=("customers",),
+        ),
+        customers.get_customer,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/customers",
+            summary="Customers by a card's or badge's code, a phone number or an e-mail address",
+            answers={200: customers.CustomersAnswer},
+            scope="read",
+            parameters=(
+                Parameter(
+                    name="code",
+                    where="query",
+                    type=customers.Sought,
+                    description="As scanned or typed.",
+                    required=True,
+                ),
+            ),
+            problems=(410,),
+            tags=("customers",),
+        ),
+        customers.get_customers,
     ),
     Entry(
         Route(

@@ -223,9 +223,14 @@ def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
 
 
 def _path(entry: Entry, request: web.Request) -> dict[str, Any]:
+    """Return what stands in the address: its places, and the query, all of it required."""
     values = {}
     for parameter in entry.route.parameters:
-        text = request.match_info[parameter.name]
+        text = (
+            request.query.get(parameter.name, "")
+            if parameter.where == "query"
+            else request.match_info[parameter.name]
+        )
         try:
             values[parameter.name] = msgspec.convert(text, parameter.type, strict=False)
         except msgspec.ValidationError as error:

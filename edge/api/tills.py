@@ -11,22 +11,22 @@ from edge.till.till import Till
 
 async def get_till(node: Node, call: Call) -> Reply:
     """Show the basket."""
-    return await _shown(node, _till(node, call))
+    return await shown(node, till_of(node, call))
 
 
 async def post_scan(node: Node, call: Call) -> Reply:
     """Take a code."""
-    till = _till(node, call)
+    till = till_of(node, call)
     try:
         await till.scan(call.body.code)
     except UnknownArticle as error:
         raise Refused(scan_problem(error)) from error
-    return await _shown(node, till)
+    return await shown(node, till)
 
 
 async def patch_line(node: Node, call: Call) -> Reply:
     """Change a line: all that is asked, or nothing."""
-    till, line, change = _till(node, call), call.path["line"], call.body
+    till, line, change = till_of(node, call), call.path["line"], call.body
     events: list[basket.Event] = []
     if change.quantity_milli is not None:
         events.append(basket.ChangeQuantity(line=line, quantity_milli=change.quantity_milli))
@@ -38,34 +38,36 @@ async def patch_line(node: Node, call: Call) -> Reply:
             basket.GiveDiscount(line=line, reason=given.reason, amount_minor=given.amount_minor)
         )
     await till.change(*events)
-    return await _shown(node, till)
+    return await shown(node, till)
 
 
 async def delete_line(node: Node, call: Call) -> Reply:
     """Take a line out."""
-    till = _till(node, call)
+    till = till_of(node, call)
     await till.change(basket.Remove(line=call.path["line"]))
-    return await _shown(node, till)
+    return await shown(node, till)
 
 
 async def delete_basket(node: Node, call: Call) -> Reply:
     """Begin again."""
-    till = _till(node, call)
+    till = till_of(node, call)
     await till.change(basket.Clear())
-    return await _shown(node, till)
+    return await shown(node, till)
 
 
 async def post_payment(node: Node, call: Call) -> Reply:
     """Sell the basket."""
-    recorded = await _till(node, call).pay(call.body)
+    recorded = await till_of(node, call).pay(call.body)
     return Reply(201 if recorded.new else 200, selling.answer(recorded))
 
 
-def _till(node: Node, call: Call) -> Till:
+def till_of(node: Node, call: Call) -> Till:
+    """Return the till that the address names."""
     return node.counter.till(call.path["till"])
 
 
-async def _shown(node: Node, till: Till) -> Reply:
+async def shown(node: Node, till: Till) -> Reply:
+    """Answer with a till and its basket."""
     day = business_day(node.clock.now().ms, await node.counter.settings())
     return Reply(
         200,

@@ -11,9 +11,10 @@ from edge.stockroom.asking import Asking
 from edge.store.store import Store
 from edge.store.unit import SaleView, Unit
 from edge.till import stages
+from edge.till.basket import NotScanned, Scanned
 from edge.till.errors import NotFound, NotPossible
 from edge.till.printing import INTENDED, UNKNOWN, Job, Printing
-from edge.till.till import Till
+from edge.till.till import Till, resolve
 from hw.device import ReceiptPrinter, Scan
 from hw.supervisor import DeviceStatus
 from sync.chain import Head
@@ -48,7 +49,7 @@ class Counter:
             language: Of slips.
             fresh: Makes a word never used before.
         """
-        self._store = store
+        self._store, self._clock = store, clock
         self.asking = Asking(store, fresh)
         self._printer: Callable[[str], ReceiptPrinter | None] = lambda _: None
         self.tills = {
@@ -119,6 +120,10 @@ class Counter:
                 f"Till {id_[:40]!r}: expected one of this node ({known}).", "Look in karb.toml."
             )
         return till
+
+    async def resolve(self, code: str) -> Scanned | NotScanned:
+        """Ask the catalogue what a code is, at the price in force now."""
+        return await resolve(self._store, self._clock.now().ms, code)
 
     async def settings(self) -> StoreDescribed:
         """Return what head office says of this store.

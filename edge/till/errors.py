@@ -40,6 +40,14 @@ class BeyondRight(BadSale):
     """More than this node may sell of an article whose policy is strict."""
 
 
+class BadCustomer(TillError):
+    """The profile cannot be true."""
+
+
+class Forgotten(TillError):
+    """The customer's key was destroyed."""
+
+
 class BadDocument(TillError):
     """The delivery cannot be true."""
 

@@ -175,7 +175,7 @@ class Till:
             case Recall():
                 await self._recall(what)
             case str():
-                self._step(await self.resolve(what))
+                self._step(await resolve(self._store, self._clock.now().ms, what))
             case _:
                 await self._change(*what)
         return None
@@ -209,21 +209,6 @@ class Till:
             if isinstance(effect, Refuse):
                 raise effect.error
         return next((effect for effect in effects if isinstance(effect, Sell)), None)
-
-    async def resolve(self, code: str) -> Scanned | NotScanned:
-        """Ask the catalogue what a code is, at the price in force now."""
-        text = code.strip()
-        at_ms = self._clock.now().ms
-        article = None
-        with suppress(BadBarcode):  # then perhaps a sku, typed
-            article = await self._store.article(parse(text), at_ms)
-        if article is None and text:
-            article = await self._store.article(text, at_ms)
-        if article is None:
-            return NotScanned(error=rules.unknown_code(text))
-        if article.unit_minor is None:
-            return NotScanned(error=rules.without_price(article.sku))
-        return Scanned(item=_item(article, article.unit_minor))
 
     async def _pay(self, request: PayRequest) -> Recorded:
         event, fingerprint = request.sale.bytes, digest(request, self.id)
@@ -267,6 +252,21 @@ class Till:
         if prints and recorded.new and recorded.stage is Stage.CLOSED:
             self.printing.add(Job(event))
         return recorded
+
+
+async def resolve(store: Store, at_ms: int, code: str) -> Scanned | NotScanned:
+    """Ask the catalogue what a code is, at the price in force at `at_ms`."""
+    text = code.strip()
+    article = None
+    with suppress(BadBarcode):  # then perhaps a sku, typed
+        article = await store.article(parse(text), at_ms)
+    if article is None and text:
+        article = await store.article(text, at_ms)
+    if article is None:
+        return NotScanned(error=rules.unknown_code(text))
+    if article.unit_minor is None:
+        return NotScanned(error=rules.without_price(article.sku))
+    return Scanned(item=_item(article, article.unit_minor))
 
 
 def _item(article: ArticleView, unit_minor: int) -> Item:
