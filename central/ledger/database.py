@@ -113,6 +113,7 @@ def _prepare(engine: Engine, begin: str, *, writes: bool) -> None:
                 "page_size=8192",  # of a new file; a tenth less work than with 4096 (measured)
                 "journal_mode=WAL",
                 "synchronous=FULL",
+                "secure_delete=ON",  # a person's key that is destroyed is overwritten
                 f"cache_size=-{_CACHE_KIB}",
                 f"wal_autocheckpoint={_CHECKPOINT_PAGES}",
             ]

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import select
 
-from central.ledger import bulk, journal, views
+from central.ledger import bulk, documents, journal, views
 from central.ledger.tables import FORKS, PERSON_KEYS
 from central.ledger.unit import Cursor, Unit
 from sync import chain
 from sync.chain import Batch, Head, StreamId
 from sync.errors import BadFact, BrokenChain, NotAllowed, RemoteProtocolError
-from sync.facts import Body
-from sync.facts.person import KEY_BYTES, PERSON_BYTES
-from sync.facts.sale import Sale
+from sync.facts import PERSONAL, Body
+from sync.facts.document import DocumentChanged
+from sync.facts.person import KEY_BYTES, PERSON_BYTES, sealed_in
 from sync.identity import Identity
 
 
@@ -85,6 +85,8 @@ def ingest(unit: Unit, arrived: Sequence[Incoming]) -> list[Outcome]:
     for incoming, outcome in zip(arrived, outcomes, strict=True):
         if incoming.keys and isinstance(outcome, Stored):
             _keep_keys(unit, incoming)
+    if any(isinstance(entry.body, DocumentChanged) for entry in entries):
+        documents.share(unit)
     return outcomes
 
 
@@ -215,12 +217,13 @@ def _known_fork(unit: Unit, stream: StreamId) -> Fork:
 def _keep_keys(unit: Unit, incoming: Incoming) -> None:
     """Keep persons' keys; a key that is here, or was destroyed, is never replaced."""
     stream = incoming.batch.stream
+    forgotten = documents.forgotten_persons(unit.connection, incoming.keys)
     rows = []
     for fact, body in zip(incoming.batch.facts, incoming.bodies, strict=True):
-        if not isinstance(body, Sale) or body.buyer is None:
+        if fact.kind not in PERSONAL or body is None or isinstance(body, BadFact):
             continue
-        person = body.buyer.person
-        key = incoming.keys.get(person, b"")
-        if len(key) == KEY_BYTES and len(person) == PERSON_BYTES:
-            rows.append((stream.scope, person, key, stream.node, stream.incarnation, fact.seq))
+        for person in {sealed.person for sealed in sealed_in(body)} - forgotten:
+            key = incoming.keys.get(person, b"")
+            if len(key) == KEY_BYTES and len(person) == PERSON_BYTES:
+                rows.append((stream.scope, person, key, stream.node, stream.incarnation, fact.seq))
     bulk.insert(unit.connection, PERSON_KEYS, rows, "ON CONFLICT DO NOTHING")

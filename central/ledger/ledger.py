@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from central.ledger import author, journal, lives, views
+from central.ledger import author, documents, journal, lives, views
 from central.ledger.database import READERS, Database, unusable
 from central.ledger.ingest import Incoming, Outcome
 from central.ledger.published import Published, load_members
@@ -95,7 +95,7 @@ class Ledger:
         except BaseException:
             database.close()
             raise
-        for work in (lives.announce, views.reapply):
+        for work in (lives.announce, views.reapply, documents.share):
             ledger._writer.submit(work).result()
         return ledger
 

@@ -196,6 +196,68 @@ REVOKED = _table(
     *_author(),
 )
 
+
+def _document() -> tuple[Column[str], Column[bytes]]:
+    """Scope and id; what all stores share is of scope `chain.ALL`."""
+    return _text("store", primary_key=True), _blob("document", primary_key=True)
+
+
+def _content() -> tuple[Column[bytes], Column[bytes], Column[bytes]]:
+    """As it travelled: sealed where it names a person."""
+    return Column("person", LargeBinary), Column("nonce", LargeBinary), _blob("content")
+
+
+DOCUMENT_CHANGES = _table(
+    "document_changes",
+    *_document(),
+    _blob("name", primary_key=True),
+    _text("kind"),
+    _blob("generation"),
+    *_content(),
+    _int("told"),  # 1: in head office's own stream of this scope
+    Index("document_changes_told", "store", "told"),
+    Index("document_changes_document", "document"),
+)
+DOCUMENT_GENERATIONS = _table(
+    "document_generations",
+    *_document(),
+    _blob("name", primary_key=True),
+    _text("kind"),
+    _blob("previous"),
+    _int("number"),
+    _blob("covered"),
+    *_content(),
+)
+DOCUMENT_SETTLEMENTS = _table(
+    "document_settlements",
+    *_document(),
+    _int("hlc", primary_key=True, autoincrement=False),
+    _text("place", primary_key=True),
+    _blob("seen"),
+    _blob("keep"),
+    _text("who"),
+    _text("note"),
+)
+BASKET_RECALLS = _table(
+    "basket_recalls",
+    *_document(),
+    _blob("name", primary_key=True),
+    _text("till"),
+    _text("cashier"),
+    _blob("writer"),  # the node of the till
+    _int("at_ms"),
+    _blob("covered"),
+)
+BASKET_ENDS = _table("basket_ends", *_document(), _blob("recall", primary_key=True), _blob("sale"))
+DOCUMENT_PERSONS = _table(
+    "document_persons",
+    *_document(),
+    _blob("person", primary_key=True),
+    Index("document_persons_person", "person"),
+    Index("document_persons_document", "document"),
+)
+FORGOTTEN = _table("forgotten", *_document())
+
 VIEWS = (
     QUARANTINE,
     UNREADABLE,
@@ -210,6 +272,13 @@ VIEWS = (
     STORES,
     NODES,
     REVOKED,
+    DOCUMENT_CHANGES,
+    DOCUMENT_GENERATIONS,
+    DOCUMENT_SETTLEMENTS,
+    BASKET_RECALLS,
+    BASKET_ENDS,
+    DOCUMENT_PERSONS,
+    FORGOTTEN,
 )
 
 # --- outside the journal ---------------------------------------------------------
@@ -241,6 +310,7 @@ PERSON_KEYS = _table(
     Column("key", LargeBinary),  # null: forgotten, for ever
     *_author(),
     Index("person_keys_place", "store", "node", "incarnation", "seq"),
+    Index("person_keys_person", "person"),
 )
 CONTACTS = _table(
     "contacts",

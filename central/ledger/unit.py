@@ -79,6 +79,9 @@ class Unit:
 
     hlc: int = 0
     members_changed: bool = False
+    destroyed: bool = False
+    """A person was forgotten: nothing of the key may stay in the files."""
+
     _changes: dict[str, int] = field(default_factory=dict)
 
     def cursor(self, stream: StreamId) -> Cursor:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import delete, select, tuple_
 
-from central.ledger import bulk, deliveries, journal, reference, sales
+from central.ledger import bulk, deliveries, documents, journal, reference, sales
 from central.ledger.effects import Effects
 from central.ledger.tables import QUARANTINE, UNREADABLE
 from central.ledger.unit import Unit
@@ -70,11 +70,12 @@ def _apply_alone(unit: Unit, entry: Entry) -> None:
         effects.flush(unit)
 
 
-def _apply(unit: Unit, entries: Sequence[Entry]) -> None:
+def _apply(unit: Unit, entries: Sequence[Entry]) -> None:  # noqa: C901 - one case a kind
     effects = Effects()
     sold: list[Entry] = []
     delivered: list[Entry] = []
     told: list[Entry] = []
+    edited: list[Entry] = []
     for entry in entries:
         body, fact = entry.body, entry.fact
         if is_sale_body(body):  # type: ignore[arg-type]  # BadFact is no body and not of a sale
@@ -85,6 +86,12 @@ def _apply(unit: Unit, entries: Sequence[Entry]) -> None:
             effects.rows[QUARANTINE].append(_quarantined(entry, str(body)))
         elif isinstance(body, GoodsReceived):
             delivered.append(entry)
+        elif documents.is_document_body(body):
+            reason = documents.objection(unit, entry)
+            if reason:
+                effects.rows[QUARANTINE].append(_quarantined(entry, reason))
+            else:
+                edited.append(entry)
         elif isinstance(body, Articles | Prices | StoreDescribed | NodeEnrolled | NodeRevoked):
             reason = reference.objection(unit, entry)
             if reason:
@@ -94,6 +101,8 @@ def _apply(unit: Unit, entries: Sequence[Entry]) -> None:
     sales.apply(unit, effects, sold)
     deliveries.apply(unit, effects, delivered)
     reference.apply(unit, told)
+    if edited:
+        documents.apply(unit, edited)
     effects.flush(unit)
 
 

@@ -9,6 +9,7 @@ whoever watches, and the process is to end (`central.app`).
 """
 
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -76,6 +77,7 @@ class Writer:
         self._now_ms = now_ms
         self._waiting: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
         self._group: list[Job[Any] | Arrival] = []
+        self._purge = True  # a run that was cut off may have left something to destroy
         self._ended: LedgerUnavailable | None = None
         self.lost: Future[NoReturn] = Future()
         """Fails when the thread does; is never done otherwise."""
@@ -176,8 +178,23 @@ class Writer:
             self._roll_back()
             return
         self._publish(unit)
+        self._purge = self._purge or unit.destroyed
+        if self._purge:
+            self._purge_wal()
         for answer in done:
             answer()
+
+    def _purge_wal(self) -> None:
+        """Leave no page of a destroyed key in the WAL; a reader that looks on: next time."""
+        raw: Any = self._connection.connection.dbapi_connection
+        raw.execute("PRAGMA busy_timeout=200").fetchall()
+        try:
+            ((busy, *_),) = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._purge = bool(busy)
+        except sqlite3.Error as error:
+            log.warning("the WAL could not be cut off", error=str(error))
+        finally:
+            raw.execute("PRAGMA busy_timeout=5000").fetchall()
 
     def _roll_back(self) -> None:
         """Leave no transaction behind where COMMIT has failed; raise if even that fails."""

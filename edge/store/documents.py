@@ -155,7 +155,12 @@ def _moved(db: sqlite3.Connection, document: bytes) -> bytes:
         for table in ("document_changes", "document_generations", "customer_handles"):
             db.execute(f"DELETE FROM {table} WHERE document = ?", (document,))
         return document
-    for name in history(db, document).left_behind:
+    left = db.execute(
+        "SELECT 1 FROM document_generations WHERE document = ?1 "
+        "UNION ALL SELECT 1 FROM basket_ends WHERE document = ?1 LIMIT 1",
+        (document,),
+    ).fetchone()
+    for name in history(db, document).left_behind if left else ():
         db.execute("DELETE FROM document_changes WHERE document = ? AND name = ?", (document, name))
     return document
 

@@ -3,7 +3,7 @@
 A function of the set of facts; both programs fill it from their tables and ask it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -163,8 +163,3 @@ class History:
 def joined(names: Iterable[bytes]) -> bytes:
     """Put names one behind the other, as facts carry them."""
     return b"".join(sorted(names))
-
-
-def keys_from(keys: Mapping[bytes, bytes]) -> KeyOf:
-    """Look keys up in a mapping."""
-    return keys.get
