@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -19,7 +20,7 @@ from central import VERSION, orders
 from central.catalogue.importer import parse
 from central.catalogue.publish import Published, publish
 from central.config import STORE, Folder
-from central.ledger import author, contacts, reading, tokens, upkeep
+from central.ledger import author, contacts, documents, reading, tokens, upkeep
 from central.ledger.errors import Refused
 from central.ledger.ledger import Ledger, wall_ms
 from central.ledger.unit import Unit
@@ -44,7 +45,7 @@ class Office:
     cookie_key: bytes = field(repr=False)
     """Signs browsers' sessions."""
 
-    async def carry_out(self, order: orders.Order) -> dict[str, Any]:
+    async def carry_out(self, order: orders.Order) -> dict[str, Any]:  # noqa: C901 - one case an order
         """Do what is ordered; return what to tell.
 
         Raises:
@@ -70,6 +71,8 @@ class Office:
                 return {"nodes": msgspec.to_builtins(await self.nodes())}
             case orders.NodeRevoke():
                 return await self._revoke(order)
+            case orders.CustomerForget():
+                return await self._forget(order)
             case orders.Backup():
                 return await upkeep.backup(self.ledger, order.file)
             case orders.JournalVerify():
@@ -134,6 +137,23 @@ class Office:
             lambda unit: author.write(unit, member.store, [(secrets.token_bytes(16), told)])
         )
         return {"node": member.node.hex(), "store": member.store, "changed": True}
+
+    async def _forget(self, order: orders.CustomerForget) -> dict[str, Any]:
+        try:
+            customer = UUID(order.customer)
+        except ValueError as error:
+            raise Refused(
+                f"Customer {order.customer[:40]!r}: expected a UUID, as the store shows it."
+            ) from error
+        keys, changed = await self.ledger.write(
+            lambda unit: documents.forget(unit, customer.bytes, order.why[:500])
+        )
+        if not keys:
+            raise Refused(
+                f"Customer {customer}: expected one that a store has written of, found none; "
+                "look at the id, or forget again when the store was heard."
+            )
+        return {"customer": str(customer), "keys": keys, "changed": changed}
 
     async def import_catalogue(self, data: bytes, content_type: str) -> Published:
         """Take in a catalogue: all of it, or nothing.

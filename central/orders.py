@@ -57,6 +57,15 @@ class NodeRevoke(msgspec.Struct, frozen=True, tag="node revoke"):
     why: str
 
 
+class CustomerForget(msgspec.Struct, frozen=True, tag="customer forget"):
+    """Destroy the key of a customer, here and at every node that hears of it."""
+
+    customer: str
+    """UUID."""
+
+    why: str
+
+
 class Backup(msgspec.Struct, frozen=True, tag="backup"):
     """Copy the ledger while it runs."""
 
@@ -76,6 +85,7 @@ Order = (
     | Status
     | NodeList
     | NodeRevoke
+    | CustomerForget
     | Backup
     | JournalVerify
 )

@@ -6,9 +6,10 @@ import msgspec
 from msgspec import Meta
 
 from central import VERSION
+from central.api.questions import UUID_PATTERN
 from central.catalogue.article import CatalogueDocument
 from central.catalogue.publish import Published
-from central.ledger import reading, selling
+from central.ledger import baskets, customers, reading, selling
 from central.ledger.selling import MAX_LIMIT
 from sync.contract.openapi import Parameter, Route, document, encode
 from sync.enrolment import EnrolAnswer, EnrolRequest, RenewAnswer, RenewRequest
@@ -36,6 +37,18 @@ class Quarantine(msgspec.Struct, frozen=True):
     """What waits for a person."""
 
     quarantine: list[reading.Quarantined]
+
+
+class Baskets(msgspec.Struct, frozen=True):
+    """Baskets that are not sold."""
+
+    baskets: list[baskets.Basket]
+
+
+class Exceptions(msgspec.Struct, frozen=True):
+    """What waits for a person."""
+
+    exceptions: list[baskets.Odd]
 
 
 _STORE = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
@@ -97,6 +110,35 @@ ROUTES: tuple[Route, ...] = (
         path="/v1/quarantine",
         summary="Facts that cannot be what they say",
         answers={200: Quarantine},
+        scope="read",
+    ),
+    Route(
+        method="get",
+        path="/v1/customers/{uuid}",
+        summary="A customer's profile, while the key to it exists",
+        answers={200: customers.Customer},
+        scope="read",
+        parameters=(
+            Parameter(name="uuid", where="path", type=Annotated[str, Meta(pattern=UUID_PATTERN)]),
+        ),
+        problems=(410,),
+    ),
+    Route(
+        method="get",
+        path="/v1/parked",
+        summary="Baskets put aside in the stores, and those taken back and not sold",
+        answers={200: Baskets},
+        scope="read",
+        parameters=(
+            Parameter(name="store", where="query", type=_STORE, description="Of one store only"),
+        ),
+        problems=(404,),
+    ),
+    Route(
+        method="get",
+        path="/v1/exceptions",
+        summary="What people should look at: documents, and baskets taken back twice",
+        answers={200: Exceptions},
         scope="read",
     ),
     Route(

@@ -1,18 +1,24 @@
 """What programs ask: stores, status, stock, sales, quarantine; and the catalogue they send."""
 
+import re
+from uuid import UUID
+
 from aiohttp import web
 
 from central.api.machines import json, read_body
 from central.api.refusals import Bad
 from central.catalogue.importer import MAX_BYTES
 from central.config import STORE
-from central.ledger import reading, selling
+from central.ledger import baskets, customers, reading, selling
 from central.ledger.errors import NotFound
 from central.ledger.ledger import wall_ms
 from central.office import Office
 from sync.contract.problem import mistake
 
 MAX_SKU = 64
+
+UUID_PATTERN = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+_UUID = re.compile(UUID_PATTERN)
 
 
 class Questions:
@@ -60,6 +66,29 @@ class Questions:
     async def quarantine(self, _request: web.Request) -> web.Response:
         """Facts that cannot be what they say."""
         return json({"quarantine": await self._office.ledger.read(reading.quarantine)})
+
+    async def customer(self, request: web.Request) -> web.Response:
+        """A customer's profile, while the key to it exists."""
+        text = request.match_info["uuid"]
+        if not _UUID.fullmatch(text):
+            wrong = mistake("uuid", text, "a UUID")
+            raise Bad(400, f"Address: {wrong}", wrong)
+        id_ = UUID(text).bytes
+        return json(
+            await self._office.ledger.read(lambda connection: customers.customer(connection, id_))
+        )
+
+    async def parked(self, request: web.Request) -> web.Response:
+        """Baskets put aside and not sold."""
+        store = await self._store(request, required=False)
+        found = await self._office.ledger.read(
+            lambda connection: baskets.baskets(connection, store)
+        )
+        return json({"baskets": found})
+
+    async def exceptions(self, _request: web.Request) -> web.Response:
+        """What people should look at."""
+        return json({"exceptions": await self._office.ledger.read(baskets.exceptions)})
 
     async def catalogue(self, request: web.Request) -> web.Response:
         """Take in a catalogue: all of it or nothing."""

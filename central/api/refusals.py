@@ -7,7 +7,7 @@ import structlog
 from aiohttp import web
 
 from central.catalogue.importer import BadImport, ImportTooLarge, UnknownFormat
-from central.ledger.errors import LedgerUnavailable, NotFound, Refused
+from central.ledger.errors import Forgotten, LedgerUnavailable, NotFound, Refused
 from central.nodes.authority import BadRequest
 from central.nodes.enrolment import CodeRefused, NodeRefused
 from central.nodes.peers import NoCertificate, Revoked
@@ -48,6 +48,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (CodeRefused, 403),
     (NodeRefused, 403),
     (NotFound, 404),
+    (Forgotten, 410),
     (Refused, 422),
     (NoCertificate, 401),
     (Revoked, 403),

@@ -48,12 +48,14 @@ store = typer.Typer(help="Stores.", no_args_is_help=True)
 token = typer.Typer(help="Tokens for programs and people.", no_args_is_help=True)
 catalogue = typer.Typer(help="What is sold, and for how much.", no_args_is_help=True)
 node = typer.Typer(help="Machines in stores.", no_args_is_help=True)
+customer = typer.Typer(help="Customers.", no_args_is_help=True)
 journal = typer.Typer(help="The journal of facts.", no_args_is_help=True)
 for name, group in {
     "store": store,
     "token": token,
     "catalogue": catalogue,
     "node": node,
+    "customer": customer,
     "journal": journal,
 }.items():
     app.add_typer(group, name=name)
@@ -188,6 +190,18 @@ def node_revoke(
 ) -> None:
     """Take nothing more from a machine, from now on."""
     _answer(lambda: desk.ask(Folder(data), orders.NodeRevoke(node, why)), as_json, show.node_revoke)
+
+
+@customer.command("forget")
+def customer_forget(
+    uuid: Annotated[str, typer.Argument(help="The customer's id.")],
+    data: Data,
+    why: Annotated[str, typer.Option(help="For the record; names nobody.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Destroy the key to a customer's profile, here and in every store; for ever."""
+    order = orders.CustomerForget(uuid, why)
+    _answer(lambda: desk.ask(Folder(data), order), as_json, show.customer_forget)
 
 
 @app.command()

@@ -84,6 +84,16 @@ def node_revoke(told: dict[str, Any]) -> str:
     return f"Node {told['node']} of store {told['store']} {said}."
 
 
+def customer_forget(told: dict[str, Any]) -> str:
+    """Of `customer forget`."""
+    said = "is forgotten" if told["changed"] else "was forgotten already"
+    return (
+        f"Customer {told['customer']} {said}: {told['keys']} keys destroyed here, and in each "
+        "store as it is heard.\nDestroy the .keys files of earlier backups: they hold copies; "
+        "a new backup writes one without this customer."
+    )
+
+
 def backup(told: dict[str, Any]) -> str:
     """Of `backup`."""
     counts = f"{told['facts']} facts of {told['streams']} streams"

@@ -80,15 +80,15 @@ def apply(unit: Unit, entries: Sequence[Entry]) -> None:
     rows: dict[Table, list[bulk.Row]] = {}
     moved: dict[Key, set[bytes]] = {}
     for entry in entries:
-        key, persons = _rows(unit, entry, rows)
-        moved.setdefault(key, set()).update(persons)
+        key, whose = _rows(unit, entry, rows)
+        moved.setdefault(key, set()).update(whose)
     for table, made in rows.items():
         for row in made:  # one by one: a statement may not touch a key twice
             bulk.insert(unit.connection, table, [row], _CONFLICTS[table])
     bulk.insert(
         unit.connection,
         DOCUMENT_PERSONS,
-        [(*key, person) for key, persons in moved.items() for person in sorted(persons)],
+        [(*key, person) for key, whose in moved.items() for person in sorted(whose)],
         _NOTHING,
     )
     _tidy(unit, moved)
@@ -99,7 +99,7 @@ def _rows(
 ) -> tuple[Key, Iterable[bytes]]:
     store, node, incarnation, seq = entry.place
     body = entry.body
-    persons = [sealed.person for sealed in sealed_in(body)] if isinstance(body, _BODIES) else []
+    whose = [sealed.person for sealed in sealed_in(body)] if isinstance(body, _BODIES) else []
     match body:
         case DocumentChanged():
             scope = ALL if body.kind in SHARED else store
@@ -115,7 +115,7 @@ def _rows(
                     told,
                 )
             )
-            return (scope, body.document), persons
+            return (scope, body.document), whose
         case GenerationBegan():
             rows.setdefault(DOCUMENT_GENERATIONS, []).append(
                 (
@@ -129,7 +129,7 @@ def _rows(
                     *_columns(body.start),
                 )
             )
-            return (store, body.document), persons
+            return (store, body.document), whose
         case DocumentSettled():
             place = f"{StreamId(node, incarnation, store)}/{seq:020}"
             for scope in {store, ALL}:  # a store's word on what all stores share
@@ -145,7 +145,7 @@ def _rows(
                         body.note,
                     )
                 )
-            return (store, body.document), persons
+            return (store, body.document), whose
         case BasketRecalled():
             rows.setdefault(BASKET_RECALLS, []).append(
                 (
@@ -159,10 +159,10 @@ def _rows(
                     joined(names(body.covered)),
                 )
             )
-            return (store, body.basket), persons
+            return (store, body.basket), whose
         case BasketEnded():
             rows.setdefault(BASKET_ENDS, []).append((store, body.basket, body.recall, body.sale))
-            return (store, body.basket), persons
+            return (store, body.basket), whose
         case PersonForgotten():
             rows.setdefault(FORGOTTEN, []).append((store, body.document))
             return (store, body.document), body.persons
@@ -175,7 +175,7 @@ def _tidy(unit: Unit, moved: Iterable[Key]) -> None:
     documents = {document for _, document in moved}
     forgotten, left = _some(connection, FORGOTTEN, documents), set()
     for document in sorted(forgotten):
-        for part in bulk.chunks(_persons(connection, document)):
+        for part in bulk.chunks(persons(connection, document)):
             connection.execute(
                 update(PERSON_KEYS).where(PERSON_KEYS.c.person.in_(part)).values(key=None)
             )
@@ -210,10 +210,10 @@ def _some(connection: Connection, table: Table, documents: Iterable[bytes]) -> s
     return found
 
 
-def forgotten_persons(connection: Connection, persons: Iterable[bytes]) -> set[bytes]:
+def forgotten_persons(connection: Connection, whose: Iterable[bytes]) -> set[bytes]:
     """Return those whose keys must not be kept."""
     found: set[bytes] = set()
-    for part in bulk.chunks(persons):
+    for part in bulk.chunks(whose):
         found.update(
             connection.execute(
                 select(DOCUMENT_PERSONS.c.person)
@@ -271,7 +271,7 @@ def tell(unit: Unit, scope: str, told: Sequence[tuple[bytes, Body]]) -> None:
 
 
 def _begin_generation(unit: Unit, found: History) -> None:
-    keys = keys_of(unit.connection, _persons(unit.connection, found.document))
+    keys = keys_of(unit.connection, persons(unit.connection, found.document))
     document = found.open(keys.get)
     if document is None or document.waiting:
         return  # what is not here yet would be left behind
@@ -293,12 +293,12 @@ def forget(unit: Unit, document: bytes, why: str) -> tuple[int, bool]:
     Returns:
         The number of keys, and whether the document was known and not forgotten yet.
     """
-    persons = _persons(unit.connection, document)
-    if not persons or is_forgotten(unit.connection, document):
-        return len(persons), False
-    told = PersonForgotten(document, tuple(persons), why)
+    known = persons(unit.connection, document)
+    if not known or is_forgotten(unit.connection, document):
+        return len(known), False
+    told = PersonForgotten(document, tuple(known), why)
     author.write(unit, ALL, [(document, told)])
-    return len(persons), True
+    return len(known), True
 
 
 def is_forgotten(connection: Connection, document: bytes) -> bool:
@@ -307,10 +307,10 @@ def is_forgotten(connection: Connection, document: bytes) -> bool:
     return connection.execute(question).first() is not None
 
 
-def keys_of(connection: Connection, persons: Iterable[bytes]) -> dict[bytes, bytes]:
+def keys_of(connection: Connection, whose: Iterable[bytes]) -> dict[bytes, bytes]:
     """Return the keys of persons that are here and not destroyed."""
     found: dict[bytes, bytes] = {}
-    for part in bulk.chunks(persons):
+    for part in bulk.chunks(whose):
         question = select(PERSON_KEYS.c.person, PERSON_KEYS.c.key).where(
             PERSON_KEYS.c.person.in_(part), PERSON_KEYS.c.key.is_not(None)
         )
@@ -318,7 +318,8 @@ def keys_of(connection: Connection, persons: Iterable[bytes]) -> dict[bytes, byt
     return found
 
 
-def _persons(connection: Connection, document: bytes) -> list[bytes]:
+def persons(connection: Connection, document: bytes) -> list[bytes]:
+    """Return under whose keys parts of a document are sealed: one person may have several."""
     question = select(DOCUMENT_PERSONS.c.person).where(DOCUMENT_PERSONS.c.document == document)
     return sorted(set(connection.execute(question).scalars()))
 

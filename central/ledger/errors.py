@@ -19,3 +19,7 @@ class Refused(LedgerError):
 
 class NotFound(Refused):
     """What was named is not here."""
+
+
+class Forgotten(LedgerError):
+    """Whom it is about was forgotten: the key was destroyed."""
