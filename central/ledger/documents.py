@@ -67,14 +67,6 @@ def is_document_body(body: object) -> bool:
     return isinstance(body, _BODIES)
 
 
-def objection(unit: Unit, entry: Entry) -> str:
-    """Why a fact does not count: some things only head office may say. Empty if it does."""
-    ours = entry.place[1] == unit.state.own.node
-    if isinstance(entry.body, GenerationBegan | PersonForgotten) and not ours:
-        return f"{entry.fact.kind}: written by a node; only head office may say this"
-    return ""
-
-
 def apply(unit: Unit, entries: Sequence[Entry]) -> None:
     """Apply facts that tell of documents."""
     rows: dict[Table, list[bulk.Row]] = {}

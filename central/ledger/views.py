@@ -20,6 +20,7 @@ from sync.facts import Body
 from sync.facts.catalogue import Articles, Prices
 from sync.facts.node import NodeEnrolled, NodeRevoked, StoreDescribed
 from sync.facts.stock import GoodsReceived
+from sync.merge.history import misplaced
 from sync.merge.sales import is_sale_body
 
 _REAPPLY = 1000
@@ -87,7 +88,7 @@ def _apply(unit: Unit, entries: Sequence[Entry]) -> None:  # noqa: C901 - one ca
         elif isinstance(body, GoodsReceived):
             delivered.append(entry)
         elif documents.is_document_body(body):
-            reason = documents.objection(unit, entry)
+            reason = misplaced(body, entry.place[0])
             if reason:
                 effects.rows[QUARANTINE].append(_quarantined(entry, reason))
             else:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from edge.keys import NodeKey
 from sync.chain import Fact, StreamId
+from sync.errors import BadFact
 from sync.facts.basket import BasketEnded, BasketRecalled
 from sync.facts.document import (
     BASKET,
@@ -26,7 +27,7 @@ from sync.facts.person import PersonForgotten, Sealed
 from sync.merge import profile as profiles
 from sync.merge.basket import Recall, parked
 from sync.merge.document import Document
-from sync.merge.history import Content, Generation, History, Oddity, Settlement, joined
+from sync.merge.history import Content, Generation, History, Oddity, Settlement, joined, misplaced
 
 DERIVED = (
     "document_changes",
@@ -60,7 +61,14 @@ class Odd(NamedTuple):
 
 
 def apply(db: sqlite3.Connection, stream: StreamId, fact: Fact, body: DocumentBody) -> bytes:
-    """Apply a fact of a document; return the document it tells of."""
+    """Apply a fact of a document; return the document it tells of.
+
+    Raises:
+        BadFact: It is none that may stand in this stream.
+    """
+    reason = misplaced(body, stream.scope)
+    if reason:
+        raise BadFact(reason)
     match body:
         case DocumentChanged():
             _insert(

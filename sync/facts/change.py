@@ -19,7 +19,7 @@ MAX_CHANGE = 64 * 1024
 """Bytes of one change."""
 
 MAX_OPS = 4096
-MAX_DEPS = 64
+MAX_DEPS = 256
 MAX_ACTORS = 256
 MAX_KEY = 512
 """Bytes of a key."""

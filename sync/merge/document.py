@@ -146,7 +146,10 @@ class Document:
                 f"bytes does not fit; expected at most {MAX_CHANGES} changes of {MAX_CHANGE} "
                 f"bytes, {MAX_BYTES} in all. Begin another document."
             )
-        read(made)  # what we write is what everybody takes
+        try:
+            read(made)  # what we write is what everybody takes
+        except BadFact as error:
+            raise ValueError(f"document: {error}") from error
         return made
 
     def _change(self, actor: bytes, edits: list[Edit]) -> bytes | None:

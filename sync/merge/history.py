@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from sync.chain import ALL
 from sync.errors import BadFact
-from sync.facts.document import BASKET
-from sync.facts.person import Sealed, unsealed
+from sync.facts import Body
+from sync.facts.document import BASKET, GenerationBegan
+from sync.facts.person import PersonForgotten, Sealed, unsealed
 from sync.merge import basket
 from sync.merge.basket import Recall, Standing
 from sync.merge.document import COMPACT_AT, Document, opened
@@ -158,6 +160,17 @@ class History:
         if found is not None:
             for name in sorted(found.unusable):
                 yield Oddity("unusable change", frozenset({name}))
+
+
+def misplaced(body: Body, scope: str) -> str:
+    """Why a fact does not count in a stream of this scope; empty if it does.
+
+    What is for every store head office alone writes: to forget a person, to leave a
+    history behind.
+    """
+    if isinstance(body, GenerationBegan | PersonForgotten) and scope != ALL:
+        return f"{type(body).__name__}: only head office may say this, to every store"
+    return ""
 
 
 def joined(names: Iterable[bytes]) -> bytes:

@@ -1,3 +1,5 @@
+from typing import get_args, get_type_hints
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -7,7 +9,15 @@ from sync import facts as vocabulary
 from sync.chain import Fact, StreamId
 from sync.errors import BadFact
 from sync.facts import columns
+from sync.facts.basket import BasketEnded, BasketRecalled
 from sync.facts.catalogue import Article, ArticleColumns, Articles, Price, PriceColumns, Prices
+from sync.facts.document import (
+    BASKET,
+    CUSTOMER,
+    DocumentChanged,
+    DocumentSettled,
+    GenerationBegan,
+)
 from sync.facts.node import (
     IncarnationBegan,
     NodeEnrolled,
@@ -15,7 +25,7 @@ from sync.facts.node import (
     StoreDescribed,
     StreamClosed,
 )
-from sync.facts.person import Buyer, seal, unseal
+from sync.facts.person import Buyer, PersonForgotten, Sealed, seal, unseal
 from sync.facts.rights import CellLines, Mode, Move, RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import (
     MOST,
@@ -32,7 +42,11 @@ from sync.facts.sale import (
     Stage,
 )
 from sync.facts.stock import GoodsMoved, GoodsReceived, Movement, ReceivedLine, ReceivedLines
+from sync.merge.document import FIELDS, Put, opened
 from tests.sync.strategies import STREAM, sales
+
+CHANGE = opened().change(b"a" * 16, [Put(FIELDS, "note", "Ola")])
+SEALED = seal(CHANGE, b"p" * 16, bytes(32), bytes(12))
 
 
 def fact(body, raw=None):
@@ -61,6 +75,13 @@ EXAMPLES = [
     SaleFiscalised(Fiscal("karb", "ZBF 1", "7")),
     SaleClosed(1, 5),
     SaleVoided(1, 5, "no"),
+    DocumentChanged(bytes(16), BASKET, b"", CHANGE),
+    DocumentChanged(bytes(16), CUSTOMER, b"g" * 16, SEALED),
+    GenerationBegan(bytes(16), CUSTOMER, b"", 2, b"n" * 32, SEALED),
+    DocumentSettled(bytes(16), b"n" * 16, "kierownik", "oddane na półkę", b"r" * 16),
+    PersonForgotten(bytes(16), (b"p" * 16,), "asked to"),
+    BasketRecalled(bytes(16), "T1", "ola", 1, 5, b"n" * 16),
+    BasketEnded(bytes(16), b"r" * 16, b"s" * 16),
 ]
 
 
@@ -191,3 +212,43 @@ def test_a_person_is_readable_with_the_key_alone(nip, name, person):
             msgspec.structs.replace(sealed, person=b"\1" * 16 if person[0] != 1 else bytes(16)),
             bytes(32),
         )
+
+
+def test_every_kind_that_may_be_sealed_is_known_as_personal():
+    for (kind, _), body in vocabulary.KINDS.items():
+        hints = get_type_hints(body).values()
+        sealed = any(hint is Sealed or Sealed in get_args(hint) for hint in hints)
+        assert sealed is (kind in vocabulary.PERSONAL), kind
+
+
+def test_the_persons_of_a_batch_are_those_of_any_kind():
+    one = Sealed(b"1" * 16, bytes(12), bytes(16))
+    told = [
+        fact(DocumentChanged(bytes(16), CUSTOMER, b"", one)),
+        fact(SaleClosed(1, 5)),
+        fact(DocumentChanged(bytes(16), BASKET, b"", CHANGE)),
+        fact(DocumentChanged(bytes(16), BASKET, b"", CHANGE), raw=b"nonsense"),
+    ]
+    assert vocabulary.persons(told) == {b"1" * 16}
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (DocumentChanged(b"short", BASKET, b"", CHANGE), "16 bytes"),
+        (DocumentChanged(bytes(16), "", b"", CHANGE), "of kind"),
+        (DocumentChanged(bytes(16), BASKET, b"x", CHANGE), "16 bytes"),
+        (DocumentChanged(bytes(16), BASKET, b"", CHANGE[:-1]), "checksum"),
+        (DocumentChanged(bytes(16), CUSTOMER, b"", CHANGE), "not sealed"),
+        (DocumentChanged(bytes(16), CUSTOMER, b"", Sealed(b"", b"", b"")), "without a person"),
+        (GenerationBegan(bytes(16), BASKET, b"", 1, b"", CHANGE), "generation 1"),
+        (GenerationBegan(bytes(16), BASKET, b"", 2, b"odd", CHANGE), "generation 2"),
+        (DocumentSettled(bytes(16), b"", ""), "somebody"),
+        (BasketEnded(bytes(16), bytes(16), b"x"), "16 bytes"),
+        (BasketRecalled(bytes(16), "", "ola", 1, 5, b""), "a till"),
+        (PersonForgotten(bytes(16), (b"",)), "16 bytes"),
+    ],
+)
+def test_what_cannot_be_of_a_document_is_quarantined_by_its_bytes(body, why):
+    with pytest.raises(BadFact, match=why):
+        vocabulary.decode(fact(body))
