@@ -335,9 +335,8 @@ def history(connection: Connection, scope: str, document: bytes) -> History:
             row.name, row.previous, row.number, frozenset(names(row.covered)), _content(row)
         )
     for row in rows(BASKET_RECALLS):
-        found.kind = found.kind or BASKET
-        found.recalls[row.name] = Recall(
-            row.name, row.till, row.writer, row.at_ms, frozenset(names(row.covered))
+        found.recalled(
+            Recall(row.name, row.till, row.writer, row.at_ms, frozenset(names(row.covered)))
         )
     found.ends = {row.recall: row.sale for row in rows(BASKET_ENDS)}
     found.settlements = [
@@ -404,18 +403,13 @@ def _content(row: Row[Any]) -> Content:
 
 
 _NOTHING = "ON CONFLICT DO NOTHING"
-_RECALL = ("till", "cashier", "writer", "at_ms", "covered")
 _CONFLICTS: Mapping[Table, str] = {
     DOCUMENT_CHANGES: "ON CONFLICT (store, document, name) DO UPDATE SET "
     "told = CASE WHEN excluded.told > document_changes.told "
     "THEN excluded.told ELSE document_changes.told END",
     DOCUMENT_GENERATIONS: _NOTHING,
     DOCUMENT_SETTLEMENTS: _NOTHING,
-    # One name, two facts: appended again in a new life, or nonsense. The least holds.
-    BASKET_RECALLS: "ON CONFLICT (store, document, name) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in _RECALL)
-    + f" WHERE ({', '.join(f'excluded.{name}' for name in _RECALL)}) < "
-    f"({', '.join(f'basket_recalls.{name}' for name in _RECALL)})",
+    BASKET_RECALLS: _NOTHING,
     BASKET_ENDS: "ON CONFLICT (store, document, recall) DO UPDATE SET "
     "sale = CASE WHEN excluded.sale > basket_ends.sale "
     "THEN excluded.sale ELSE basket_ends.sale END",

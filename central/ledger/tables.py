@@ -242,11 +242,11 @@ BASKET_RECALLS = _table(
     "basket_recalls",
     *_document(),
     _blob("name", primary_key=True),
-    _text("till"),
-    _text("cashier"),
-    _blob("writer"),  # the node of the till
-    _int("at_ms"),
-    _blob("covered"),
+    _text("till", primary_key=True),
+    _text("cashier", primary_key=True),
+    _blob("writer", primary_key=True),  # the node of the till
+    _int("at_ms", primary_key=True, autoincrement=False),
+    _blob("covered", primary_key=True),
 )
 BASKET_ENDS = _table("basket_ends", *_document(), _blob("recall", primary_key=True), _blob("sale"))
 DOCUMENT_PERSONS = _table(

@@ -114,14 +114,7 @@ def apply(db: sqlite3.Connection, stream: StreamId, fact: Fact, body: DocumentBo
                 body.at_ms,
                 joined(names(body.covered)),
             )
-            # One name, two facts: appended again in a new life, or nonsense. The least holds.
-            db.execute(
-                "INSERT INTO basket_recalls VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
-                "ON CONFLICT (document, name) DO UPDATE SET till = ?3, cashier = ?4, node = ?5, "
-                "at_ms = ?6, covered = ?7 WHERE (?3, ?4, ?5, ?6, ?7) < "
-                "(till, cashier, node, at_ms, covered)",
-                row,
-            )
+            db.execute("INSERT OR IGNORE INTO basket_recalls VALUES (?, ?, ?, ?, ?, ?, ?)", row)
             return _moved(db, body.basket)
         case BasketEnded():
             db.execute(
@@ -210,8 +203,7 @@ def history(db: sqlite3.Connection, document: bytes) -> History:
     for name, till, node, at_ms, covered in rows(
         "name, till, node, at_ms, covered", "basket_recalls"
     ):
-        found.kind = found.kind or BASKET
-        found.recalls[name] = Recall(name, till, node, at_ms, frozenset(names(covered)))
+        found.recalled(Recall(name, till, node, at_ms, frozenset(names(covered))))
     found.ends = dict(rows("recall, sale", "basket_ends"))
     found.settlements = [
         Settlement((hlc, place), frozenset(names(seen)), keep)

@@ -65,6 +65,17 @@ class History:
     ends: dict[bytes, bytes] = field(default_factory=dict)
     settlements: list[Settlement] = field(default_factory=list)
 
+    def recalled(self, recall: Recall) -> None:
+        """Note that a till took the basket back.
+
+        One name in two facts (written again in a new life, or nonsense): the least holds,
+        and covers what either did.
+        """
+        self.kind = self.kind or BASKET
+        there = self.recalls.get(recall.name, recall)
+        held = min(there, recall, key=lambda one: one[:-1])
+        self.recalls[recall.name] = held._replace(covered=there.covered | recall.covered)
+
     @property
     def left_behind(self) -> frozenset[bytes]:
         """Changes that need not be kept: a generation began with them, or they were sold."""

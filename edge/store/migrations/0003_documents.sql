@@ -19,7 +19,7 @@ CREATE TABLE document_settlements (
 CREATE TABLE basket_recalls (
     document BLOB NOT NULL, name BLOB NOT NULL, till TEXT NOT NULL, cashier TEXT NOT NULL,
     node BLOB NOT NULL, at_ms INTEGER NOT NULL, covered BLOB NOT NULL,
-    PRIMARY KEY (document, name)
+    PRIMARY KEY (document, name, till, cashier, node, at_ms, covered)
 ) WITHOUT ROWID;
 CREATE TABLE basket_ends (
     document BLOB NOT NULL, recall BLOB NOT NULL, sale BLOB NOT NULL,

@@ -83,7 +83,8 @@ async def serving(folder, *, link=None, printer=None, settings=None):
         for n, scope in enumerate(("read", "sell"), start=1):
             made = token.make(scope, bytes([n]) * 20, SCOPES)
             tokens[scope] = made.text
-            await store.write(lambda unit, m=made, s=scope: unit.add_token(m.digest, s, s))
+            if await store.token(made.digest) is None:
+                await store.write(lambda unit, m=made, s=scope: unit.add_token(m.digest, s, s))
         server = Server(node, admin)
         port = await server.start(Listen("127.0.0.1", 0))
         async with aiohttp.ClientSession() as client:

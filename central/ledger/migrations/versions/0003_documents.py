@@ -30,7 +30,7 @@ def upgrade() -> None:
     _create(
         "basket_recalls",
         "t:store b:document b:name t:till t:cashier b:writer i:at_ms b:covered",
-        "store document name",
+        "store document name till cashier writer at_ms covered",
     )
     _create("basket_ends", "t:store b:document b:recall b:sale", "store document recall")
     _create("document_persons", "t:store b:document b:person", "store document person")
