@@ -345,6 +345,8 @@ async def test_nothing_of_a_forgotten_customer_is_left_anywhere(made):  # noqa: 
         whole = Profile(name=name, phone=phone, email=email, nip=nip, notes=name, codes=(code,))
         await put(one, id_, whole)
         await put(one, kept, Profile(name="Someone else", codes=("K2",)))
+        for number in range(3, 40):  # pages that split, and keys that move in them
+            await put(one, customer(number), Profile(name=f"Customer {number}"))
         await world.heal()
         await put(other, id_, Profile(**{**_fields(whole), "notes": f"again {name}"}))
         await world.heal()
