@@ -70,6 +70,17 @@ def test_sync_is_pure():
     assert not wrong
 
 
+def test_automerge_has_one_door():
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for package in sorted(OURS)
+        for path in modules(package)
+        for name, line in imports(path)
+        if name == "automerge" and path != ROOT / "sync/merge/document.py"
+    ]
+    assert not wrong
+
+
 @pytest.mark.parametrize("package", sorted(SQL_ROOMS))
 def test_sql_has_one_room(package):
     wrong = [
