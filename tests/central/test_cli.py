@@ -8,11 +8,17 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from uuid import UUID
 
 import pytest
 
 from central.config import Busy, Folder
+from central.ledger import documents
+from sync.chain import ALL
 from sync.enrolment import EnrolmentCode
+from sync.facts.document import CUSTOMER, DocumentChanged
+from sync.facts.person import Sealed
+from tests.central.conftest import open_desk
 
 
 def karb(*words, data=None, as_json=True, check=None):
@@ -160,3 +166,20 @@ def test_a_damaged_journal_fails_the_command(made, tmp_path):
     assert "fact 2 (node.enrolled" in json.loads(done.stdout)["faults"][0]
     done = karb("journal", "verify", data=data, as_json=False, check=1)
     assert "fact 2 (node.enrolled" in done.stderr
+
+
+def test_a_customer_nobody_has_written_of_cannot_be_forgotten(folder):
+    for wrong in ("6f1f6f5e-51a5-4a43-9f1e-0a3f0d7e8d11", "Jan"):
+        done = karb("customer", "forget", wrong, data=folder.path, check=4)
+        assert "expected" in json.loads(done.stdout)["error"]
+
+
+def test_forgetting_says_what_is_left_to_do_by_hand(folder):
+    id_ = "6f1f6f5e-51a5-4a43-9f1e-0a3f0d7e8d11"
+    body = DocumentChanged(UUID(id_).bytes, CUSTOMER, b"", Sealed(b"p" * 16, bytes(12), bytes(16)))
+    with open_desk(folder) as desk:
+        desk.write(lambda unit: documents.tell(unit, ALL, [(body.document, body)]))
+    told = karb("customer", "forget", id_, data=folder.path, as_json=False, check=0).stdout
+    assert "is forgotten: 1 keys destroyed" in told
+    assert ".keys files of earlier backups" in told
+    assert answer("customer", "forget", id_, data=folder.path)["changed"] is False
