@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
-from edge.store.views import Views
-from sync.chain import ALL, Fact, StreamId
+from sync.chain import ALL, Batch, Fact, Head, StreamId, extend, genesis, sign
 from sync.facts import encode, kind_of
 from sync.facts.person import PersonForgotten
+from tests.edge.store.rig import key
 
 ID = "6f1f6f5e-51a5-4a43-9f1e-0a3f0d7e8d11"
 OTHER = "7a1f6f5e-51a5-4a43-9f1e-0a3f0d7e8d22"
@@ -77,17 +77,14 @@ async def test_the_id_of_a_basket_is_no_customers(api):
 
 async def test_a_forgotten_customer_is_gone_for_ever(api):
     await api("PUT", f"/v1/customers/{ID}", BODY)
-    # As head office says it, in its stream for every store: applied here by the view itself.
+    # As head office says it, in its stream for every store.
+    office = key(3)
+    stream = StreamId(office.node, 1, ALL)
     body = PersonForgotten(UUID(ID).bytes, ())
     fact = Fact(1, 1, *kind_of(body), UUID(ID).bytes, encode(body))
-
-    def work(unit):
-        views = Views(unit._db)
-        views.take(0, StreamId(bytes(16), 1, ALL), fact)
-        unit._views.touched.update(views.touched)
-        unit._settle()
-
-    await api.node.store.write(work)
+    (digest,) = extend(genesis(stream), [fact])
+    batch = Batch(stream, [fact], sign(office.private, Head(stream, 1, digest)))
+    await api.node.store.write(lambda unit: unit.receive(batch, office.public))
     (await api("GET", f"/v1/customers/{ID}", scope="read")).problem(410)
     (await api("PUT", f"/v1/customers/{ID}", BODY)).problem(410)
     found = await api("GET", "/v1/customers", scope="read", params={"code": "KARTA-77"})

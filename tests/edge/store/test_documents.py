@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from edge.store import documents
 from edge.store.connection import migrate
 from edge.store.journal import Journal
+from edge.store.shelf import Shelf
 from edge.store.unit import PersonKey
 from edge.store.views import DERIVED, Views
 from edge.till import customers
@@ -127,10 +128,11 @@ def after(deliveries):
     db = sqlite3.connect(":memory:", isolation_level=None)
     migrate(db)
     journal = Journal(db)
+    views = Views(db, Shelf(db, lambda stream: journal.row(stream).id))
     for person, known in PERSONS.items():
         db.execute("INSERT INTO person_keys VALUES (?, ?)", (person, known))
     for author, batch in deliveries:
-        views = Views(db)
+        views.touched.clear()
         for fact in journal.receive(batch, author.public):
             views.take(journal.row(batch.stream).id, batch.stream, fact)
         documents.settle(db, key(9), views.touched)
