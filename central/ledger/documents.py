@@ -41,7 +41,7 @@ from sync.facts.document import (
 )
 from sync.facts.person import NONCE_BYTES, PersonForgotten, Sealed, seal, sealed_in
 from sync.merge.basket import Recall
-from sync.merge.document import begun
+from sync.merge.document import COMPACT_AT, DocumentFull, begun
 from sync.merge.history import Content, Generation, History, Oddity, Settlement, joined
 
 if TYPE_CHECKING:
@@ -265,15 +265,18 @@ def tell(unit: Unit, scope: str, told: Sequence[tuple[bytes, Body]]) -> None:
 def _begin_generation(unit: Unit, found: History) -> None:
     keys = keys_of(unit.connection, persons(unit.connection, found.document))
     document = found.open(keys.get)
-    if document is None or document.waiting:
-        return  # what is not here yet would be left behind
-    start: Content = begun(document.value, secrets.token_bytes(ACTOR_BYTES))
+    if document is None or (document.waiting and len(found.live) < 2 * COMPACT_AT):
+        return  # what waits for a change that is not here yet would come late
+    try:
+        start: Content = begun(document.value, secrets.token_bytes(ACTOR_BYTES))
+    except (DocumentFull, ValueError):
+        return  # it says too much for one change, or nothing
     sealed = [content for content in found.live.values() if isinstance(content, Sealed)]
     if sealed:
         person = min(content.person for content in sealed)
         start = seal(start, person, keys[person], secrets.token_bytes(NONCE_BYTES))
     current = found.current
-    covered = joined(set(found.live) - set(document.unusable))
+    covered = joined(set(found.live) - set(document.unusable) - document.waiting)
     number = current.number + 1 if current else 2
     body = GenerationBegan(found.document, found.kind, found.generation, number, covered, start)
     tell(unit, ALL, [(found.document, body)])

@@ -18,9 +18,9 @@ from sync.errors import NotAllowed
 from sync.facts import Body
 from sync.facts.document import DocumentChanged
 from sync.facts.node import StoreDescribed
-from sync.facts.person import Sealed, seal
+from sync.facts.person import NONCE_BYTES, Sealed, seal
 from sync.facts.sale import Sale, Stage
-from sync.merge.document import Document, Edit, Value
+from sync.merge.document import Document, Edit, Value, pieces
 from sync.merge.history import History
 
 
@@ -43,6 +43,11 @@ class PersonKey(NamedTuple):
 
     nonce: bytes
     """12 bytes."""
+
+    def after(self) -> "PersonKey":
+        """Return the same with the nonce that follows: what is long is sealed in pieces."""
+        following = (int.from_bytes(self.nonce, "big") + 1) % (1 << 8 * NONCE_BYTES)
+        return self._replace(nonce=following.to_bytes(NONCE_BYTES, "big"))
 
 
 class Place(NamedTuple):
@@ -301,9 +306,25 @@ class Unit:
             NotReadable: A key of it is not here, or the person is forgotten.
             DocumentFull: It would outgrow what a document may be.
         """
-        found = self.history(document)
         if self.is_forgotten(document):
             raise NotReadable(f"Document {document.hex()}: whom it is about is forgotten.")
+        found, there = self._there(document, kind)
+        changed = False
+        for part in pieces(edits(there.value)):
+            change = there.change(self._life.actor, part)
+            if change is None:
+                continue
+            content: bytes | Sealed = change
+            if person is not None:
+                content = self._sealed(document, change, person)
+                person = person.after()
+            self.append(DocumentChanged(document, kind, found.generation, content), document)
+            found, there = self._there(document, kind)
+            changed = True
+        return changed
+
+    def _there(self, document: bytes, kind: str) -> tuple[History, Document]:
+        found = self.history(document)
         if found.kind and found.kind != kind:
             raise NotReadable(f"Document {document.hex()}: of kind {found.kind!r}, not {kind!r}.")
         there = self.opened(found)
@@ -312,14 +333,7 @@ class Unit:
                 f"Document {document.hex()}: its key has not come here; ask again after the "
                 "next exchange with head office."
             )
-        change = there.change(self._life.actor, edits(there.value))
-        if change is None:
-            return False
-        content: bytes | Sealed = change
-        if person is not None:
-            content = self._sealed(document, change, person)
-        self.append(DocumentChanged(document, kind, found.generation, content), document)
-        return True
+        return found, there
 
     def _sealed(self, document: bytes, change: bytes, fresh: PersonKey) -> Sealed:
         for person in documents.persons_of(self._db, document):

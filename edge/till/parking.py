@@ -16,6 +16,7 @@ from sync.facts.basket import BasketEnded, BasketRecalled
 from sync.facts.document import BASKET, DocumentSettled
 from sync.merge import basket as rules
 from sync.merge.basket import Parked
+from sync.merge.document import DocumentFull
 from sync.merge.history import History, joined
 
 
@@ -70,7 +71,10 @@ def park(unit: Unit, till: str, basket: Basket, asked: Park) -> bool:
         for line in basket.lines
     )  # fmt: skip
     edits = rules.park(till, asked.cashier, asked.note, unit.now.ms, lines)
-    unit.edit(asked.basket, BASKET, lambda _: edits)
+    try:
+        unit.edit(asked.basket, BASKET, lambda _: edits)
+    except DocumentFull as error:
+        raise NotPossible(f"{error}", "Sell this one in parts.") from error
     if basket.recalled is not None:
         end(unit, basket.recalled, b"")  # it goes on under the new id
     return True
@@ -91,7 +95,10 @@ def add_line(unit: Unit, basket: bytes, line: str, item: Item, quantity_milli: i
             "Scan it at the till that has it, or begin another basket.",
         )
     edits = rules.add(rules.Line(line, _article(item), quantity_milli))
-    unit.edit(basket, BASKET, lambda value: [] if f"line/{line}" in value.items else edits)
+    try:
+        unit.edit(basket, BASKET, lambda value: [] if f"line/{line}" in value.items else edits)
+    except DocumentFull as error:
+        raise NotPossible(f"{error}", "Begin another basket.") from error
 
 
 def recall(unit: Unit, till: str, asked: Recall) -> tuple[Recalled, Parked]:

@@ -23,7 +23,7 @@ them) is set aside with all that builds on it, the same at every node.
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -48,6 +48,9 @@ MAX_BYTES = 1 << 20
 MAX_CHANGES = 4096
 COMPACT_AT = 200
 """Changes of a generation from which on the next one should begin."""
+
+_OVERHEAD = 64
+"""Above what an edit takes beside its key and its text; a sum has its writer in the key."""
 
 Scalar = str | int | bool
 
@@ -222,6 +225,22 @@ def opened(changes: Mapping[bytes, bytes] | Iterable[bytes] = ()) -> Document:
         changes=len(fit),
         _saved=document.save(),
     )
+
+
+def pieces(edits: Iterable[Edit]) -> Iterator[list[Edit]]:
+    """Cut edits into as many changes as they need; most need one."""
+    part: list[Edit] = []
+    size = 0
+    for edit in edits:
+        value = edit.value if isinstance(edit, Put) else 0
+        size += _OVERHEAD + len(edit.key.encode())
+        size += len(value.encode()) if isinstance(value, str) else 0
+        if part and (size > MAX_CHANGE // 2 or len(part) >= MAX_OPS // 2):
+            yield part
+            part, size = [], 0
+        part.append(edit)
+    if part:
+        yield part
 
 
 def begun(value: Value, actor: bytes) -> bytes:
