@@ -132,6 +132,9 @@ class TillAnswer(msgspec.Struct, frozen=True):
     last: SaleAnswer | None
     """The sale before this basket, since the program started."""
 
+    recalled: str | None = None
+    """Id of the basket that was put aside before and whose lines these are."""
+
 
 class ScanRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A code, as scanned or typed."""
@@ -352,6 +355,7 @@ def till_answer(
         notice=basket.notice,
         slips_waiting=slips_waiting,
         last=tell(last) if last else None,
+        recalled=uuid_text(basket.recalled.basket) if basket.recalled else None,
     )
 
 
