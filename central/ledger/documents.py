@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, Select, Table, delete, select, update
+from sqlalchemy import Connection, Row, Select, Table, delete, func, select, update
 
 from central.ledger import author, bulk
 from central.ledger.tables import (
@@ -368,29 +368,35 @@ def baskets(connection: Connection, store: str | None) -> list[tuple[str, Histor
 
 def oddities(connection: Connection) -> list[tuple[str, History, Oddity]]:
     """Return what people should look at, of documents that can be odd by their tables."""
-    asked: set[Key] = set()
-    for table in (BASKET_RECALLS, DOCUMENT_GENERATIONS):
-        asked.update(
-            (store, document)
-            for store, document in connection.execute(
-                select(table.c.store, table.c.document).distinct()
-            )
-        )
-    # Changes of a later generation whose beginning is not here, or of baskets: read them all.
-    asked.update(
-        (store, document)
-        for store, document in connection.execute(
-            select(DOCUMENT_CHANGES.c.store, DOCUMENT_CHANGES.c.document)
-            .where((DOCUMENT_CHANGES.c.generation != b"") | (DOCUMENT_CHANGES.c.kind == BASKET))
-            .distinct()
-        )
-    )
+    changes, generations = DOCUMENT_CHANGES, DOCUMENT_GENERATIONS
+    same = (generations.c.store == changes.c.store) & (generations.c.document == changes.c.document)
+    of_it = select(generations.c.name).where(same, generations.c.name == changes.c.generation)
+    questions: list[Select[Any]] = [
+        # Baskets that wait, or have changes that were in none that was sold.
+        _keys(changes).where(changes.c.kind == BASKET),
+        # Made in a generation that is not the one there is, or not here.
+        _keys(changes).join(generations, same).where(changes.c.generation != generations.c.name),
+        _keys(changes).where(changes.c.generation != b"", ~of_it.exists()),
+        _several(generations),
+        _several(BASKET_RECALLS),
+    ]
+    asked = {(scope, one) for question in questions for scope, one in connection.execute(question)}
     found = []
     for scope, document in sorted(asked):
-        one = history(connection, scope, document)
-        there = one.open(lambda _: None) if one.kind == BASKET else None
-        found += [(scope, one, odd) for odd in one.oddities(there)]
+        history_ = history(connection, scope, document)
+        there = history_.open(lambda _: None) if history_.kind == BASKET else None
+        found += [(scope, history_, odd) for odd in history_.oddities(there)]
     return found
+
+
+def _keys(table: Table) -> Select[Any]:
+    return select(table.c.store, table.c.document).distinct()
+
+
+def _several(table: Table) -> Select[Any]:
+    """Documents that have more than one row."""
+    key = (table.c.store, table.c.document)
+    return select(*key).group_by(*key).having(func.count() > 1)
 
 
 def _columns(content: Content) -> tuple[bytes | None, bytes | None, bytes]:

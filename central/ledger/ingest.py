@@ -14,7 +14,7 @@ from sync.chain import Batch, Head, StreamId
 from sync.errors import BadFact, BrokenChain, NotAllowed, RemoteProtocolError
 from sync.facts import PERSONAL, Body
 from sync.facts.document import DocumentChanged
-from sync.facts.person import KEY_BYTES, PERSON_BYTES, sealed_in
+from sync.facts.person import opens, sealed_in
 from sync.identity import Identity
 
 
@@ -215,15 +215,18 @@ def _known_fork(unit: Unit, stream: StreamId) -> Fork:
 
 
 def _keep_keys(unit: Unit, incoming: Incoming) -> None:
-    """Keep persons' keys; a key that is here, or was destroyed, is never replaced."""
+    """Keep persons' keys that open what they came with.
+
+    A key that is here, or was destroyed, is never replaced.
+    """
     stream = incoming.batch.stream
     forgotten = documents.forgotten_persons(unit.connection, incoming.keys)
     rows = []
     for fact, body in zip(incoming.batch.facts, incoming.bodies, strict=True):
         if fact.kind not in PERSONAL or body is None or isinstance(body, BadFact):
             continue
-        for person in {sealed.person for sealed in sealed_in(body)} - forgotten:
-            key = incoming.keys.get(person, b"")
-            if len(key) == KEY_BYTES and len(person) == PERSON_BYTES:
+        for sealed in sealed_in(body):
+            person, key = sealed.person, incoming.keys.get(sealed.person)
+            if key is not None and person not in forgotten and opens(sealed, key):
                 rows.append((stream.scope, person, key, stream.node, stream.incarnation, fact.seq))
     bulk.insert(unit.connection, PERSON_KEYS, rows, "ON CONFLICT DO NOTHING")

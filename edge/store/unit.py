@@ -172,7 +172,7 @@ class Unit:
         self._life.tills.clear()
         for fact in fresh:
             self._views.take(id_, batch.stream, fact)
-        for person, key in (keys or {}).items():
+        for person, key in vocabulary.keys_that_open(batch.facts, keys or {}).items():
             self.person_key(person, key)
         self._settle()
         if fresh and batch.stream.scope == self._life.store:

@@ -5,7 +5,7 @@ only ever added at the end, with a default, under a new version. `KINDS` names
 every kind and version this program can read; others are kept and relayed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -22,7 +22,7 @@ from sync.facts.node import (
     StoreDescribed,
     StreamClosed,
 )
-from sync.facts.person import PersonForgotten, sealed_in
+from sync.facts.person import PersonForgotten, Sealed, opens, sealed_in
 from sync.facts.rights import RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import PaymentSettled, Sale, SaleClosed, SaleFiscalised, SaleVoided
 from sync.facts.stock import GoodsMoved, GoodsReceived
@@ -126,16 +126,27 @@ def decode(fact: Fact) -> Body | None:
     return body
 
 
+def keys_that_open(facts: Iterable[Fact], keys: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return those keys that open something they came with: the first one kept stays."""
+    found: dict[bytes, bytes] = {}
+    for fact in facts if keys else ():
+        for sealed in _sealed(fact):
+            key = keys.get(sealed.person)
+            if key is not None and sealed.person not in found and opens(sealed, key):
+                found[sealed.person] = key
+    return found
+
+
 def persons(facts: Iterable[Fact]) -> set[bytes]:
     """Return whose keys it takes to read all of some facts; unreadable ones name nobody."""
-    found: set[bytes] = set()
-    for fact in facts:
-        if fact.kind not in PERSONAL:
-            continue
-        try:
-            body = decode(fact)
-        except BadFact:
-            continue
-        if body is not None:
-            found.update(sealed.person for sealed in sealed_in(body))
-    return found
+    return {sealed.person for fact in facts for sealed in _sealed(fact)}
+
+
+def _sealed(fact: Fact) -> list[Sealed]:
+    if fact.kind not in PERSONAL:
+        return []
+    try:
+        body = decode(fact)
+    except BadFact:
+        return []
+    return [] if body is None else list(sealed_in(body))

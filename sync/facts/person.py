@@ -95,6 +95,15 @@ def unsealed(sealed: Sealed, key: bytes) -> bytes:
         raise BadFact(f"Person {sealed.person.hex()}: cannot be read with this key.") from error
 
 
+def opens(sealed: Sealed, key: bytes) -> bool:
+    """Whether a key is the person's."""
+    try:
+        unsealed(sealed, key)
+    except BadFact:
+        return False
+    return True
+
+
 def sealed_in(body: msgspec.Struct) -> Iterator[Sealed]:
     """Give whatever stands sealed in a fact's body."""
     for name in body.__struct_fields__:

@@ -130,6 +130,17 @@ def test_a_key_that_comes_after_a_customer_was_forgotten_is_not_kept(desk):
     assert desk.views() == lived
 
 
+def test_a_key_that_opens_nothing_is_not_kept_before_the_right_one(desk):
+    writer = desk.member("S1")
+    person, known = next(iter(PERSONS.items()))
+    writer.write(CUSTOMER_CHANGES[0], TWO)
+    for wrong in (b"w" * 32, b"short"):
+        desk.take(writer.batch(), keys={person: wrong})
+        assert not desk.rows(PERSON_KEYS)
+    desk.take(writer.batch(), keys={person: known})
+    assert {row[2] for row in desk.rows(PERSON_KEYS)} == {known}
+
+
 async def test_the_orders_and_questions(lab):
     token = await lab.token()
     id_ = "6f1f6f5e-51a5-4a43-9f1e-0a3f0d7e8d11"

@@ -234,3 +234,21 @@ async def test_a_change_that_cannot_be_is_quarantined_and_the_stream_moves_on(tm
         _, document, _ = await store.document(ONE)
         assert [line.id for line in rules.parked(document.value).lines] == ["l0"]
         assert (await store.verify()).findings == []
+
+
+async def test_a_key_that_opens_nothing_is_not_kept_before_the_right_one(tmp_path):
+    person, known = b"p" * 16, b"k" * 32
+    body = DocumentChanged(TWO, CUSTOMER, b"", seal(PROFILES[0], person, known, bytes(12)))
+    stream = StreamId(AUTHORS[1][0].node, 1, "S1")
+    fact = Fact(1, 1, *kind_of(body), TWO, encode(body))
+    (digest,) = extend(genesis(stream), [fact])
+    batch = Batch(stream, [fact], sign(AUTHORS[1][0].private, Head(stream, 1, digest)))
+    async with opened(tmp_path) as store:
+        for wrong in (b"w" * 32, b"short", b""):
+            keys = {person: wrong, b"q" * 16: known}
+            await store.write(lambda u, k=keys: u.receive(batch, AUTHORS[1][0].public, k))
+            assert await store.person_key(person) is None
+            assert await store.person_key(b"q" * 16) is None
+        keys = {person: known}
+        await store.write(lambda u: u.receive(batch, AUTHORS[1][0].public, keys))
+        assert await store.person_key(person) == known
