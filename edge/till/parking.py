@@ -129,7 +129,8 @@ def recall(unit: Unit, till: str, asked: Recall) -> tuple[Recalled, Parked]:
             "Sell it there, or take it over once nobody sells it there.",
         )
     now = unit.now
-    covered = joined(found.live)
+    # What waits for a change that is not here, or makes no sense, is not in the basket.
+    covered = joined(set(found.live) - there.waiting - set(there.unusable))
     unit.append(
         BasketRecalled(asked.basket, till, asked.cashier, now.ms, int(now.trust), covered),
         asked.recall,

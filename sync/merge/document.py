@@ -23,7 +23,7 @@ them) is set aside with all that builds on it, the same at every node.
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -46,8 +46,13 @@ MAX_BYTES = 1 << 20
 """Bytes of all changes of one generation together."""
 
 MAX_CHANGES = 4096
+MAX_UNFIT = 32
+"""Changes of a document that are looked for and set aside, one after the other."""
+
 COMPACT_AT = 200
 """Changes of a generation from which on the next one should begin."""
+
+_BUILDS = "builds on a change that was set aside"
 
 _OVERHEAD = 64
 """Above what an edit takes beside its key and its text; a sum has its writer in the key."""
@@ -117,7 +122,8 @@ class Document:
     """Bytes of the changes in it."""
 
     changes: int
-    _saved: bytes
+    _bytes: bytes
+    """The first change of all, and then these: loading them again gives what was opened."""
 
     def change(self, actor: bytes, edits: Iterable[Edit]) -> bytes | None:
         """Return the change that makes these edits; None if they change nothing.
@@ -134,8 +140,8 @@ class Document:
             ValueError: The library cannot store such a value.
         """
         try:
-            made = self._change(actor, list(edits))
-        except Exception as error:
+            made: bytes | None = _guarded(partial(self._change, actor, list(edits)))
+        except _Unfit as error:
             raise ValueError(f"document: {error}") from error
         if made is None:
             return None
@@ -156,7 +162,7 @@ class Document:
         return made
 
     def _change(self, actor: bytes, edits: list[Edit]) -> bytes | None:
-        document = _guarded(lambda: _load(self._saved))
+        document: Any = _Document.load(self._bytes)
         document.set_actor(actor)
         wrote = False
         with document.transaction() as tx:
@@ -179,7 +185,8 @@ class Document:
                             wrote = True
         if not wrote:
             return None
-        return bytes(document.get_last_local_change().raw_bytes)
+        made: bytes = document.get_last_local_change().raw_bytes
+        return made
 
 
 _TYPES = {str: ScalarType.Str, int: ScalarType.Int, bool: ScalarType.Boolean}
@@ -203,27 +210,35 @@ def opened(changes: Mapping[bytes, bytes] | Iterable[bytes] = ()) -> Document:
         else:
             heads.setdefault(head.hash, (head, raw, name))
     ordered, waiting = _order(heads)
-    fit, size = [], len(BASE)
-    for at, hash_ in enumerate(ordered):
-        size += len(heads[hash_][1])
-        if at >= MAX_CHANGES or size > MAX_BYTES:
-            break
-        fit.append(hash_)
-    for hash_ in ordered[len(fit) :]:
-        unusable[heads[hash_][2]] = "beyond what a document may hold"
+    fit: list[bytes] = []
+    size, alike = len(BASE), _numbered_alike(heads)
+    left: set[bytes] = set()
+    for hash_ in ordered:
+        head, raw, name = heads[hash_]
+        size += len(raw)
+        if hash_ in alike:
+            unusable[name] = "its writer numbered two changes alike"
+        elif left.intersection(head.deps):
+            unusable[name] = _BUILDS
+        elif len(fit) >= MAX_CHANGES or size > MAX_BYTES:
+            unusable[name] = "beyond what a document may hold"
+        else:
+            fit.append(hash_)
+            continue
+        left.add(hash_)
+    whole = BASE + b"".join(heads[hash_][1] for hash_ in fit)
     try:
-        document = _guarded(lambda: _load(BASE + b"".join(heads[hash_][1] for hash_ in fit)))
-        value = _guarded(lambda: _value(document))
+        value, tips = _guarded(partial(_loaded, whole))
     except _Unfit:
-        fit, document, value = _one_by_one(fit, heads, unusable)
+        whole, value, tips = _without_unfit(fit, heads, unusable)
     return Document(
         value=value,
-        heads=frozenset(document.get_heads()),
+        heads=tips,
         unusable=unusable,
         waiting=frozenset(heads[hash_][2] for hash_ in waiting),
-        size=sum(len(heads[hash_][1]) for hash_ in fit),
-        changes=len(fit),
-        _saved=document.save(),
+        size=len(whole) - len(BASE),
+        changes=sum(heads[hash_][2] not in unusable for hash_ in fit),
+        _bytes=whole,
     )
 
 
@@ -259,6 +274,14 @@ def begun(value: Value, actor: bytes) -> bytes:
     return made
 
 
+def _numbered_alike(heads: Mapping[bytes, tuple[Change, bytes, bytes]]) -> set[bytes]:
+    """Return the changes whose writer has another one of that number; the lowest hash stays."""
+    first: dict[tuple[bytes, int], bytes] = {}
+    for hash_, (head, _, _) in sorted(heads.items()):
+        first.setdefault((head.actor, head.seq), hash_)
+    return set(heads) - set(first.values())
+
+
 def _order(
     heads: Mapping[bytes, tuple[Change, bytes, bytes]],
 ) -> tuple[list[bytes], list[bytes]]:
@@ -285,30 +308,46 @@ def _order(
     return ordered, sorted(hash_ for hash_ in heads if hash_ not in done)
 
 
-def _one_by_one(
-    ordered: Iterable[bytes],
+def _without_unfit(
+    ordered: Sequence[bytes],
     heads: Mapping[bytes, tuple[Change, bytes, bytes]],
     unusable: dict[bytes, str],
-) -> tuple[list[bytes], Any, Value]:
-    """Find the changes that the library cannot bear, and open without them."""
-    document = _load(BASE)
-    value, saved = _value(document), BASE
-    fit: list[bytes] = []
+) -> tuple[bytes, Value, frozenset[bytes]]:
+    """Find the changes that the library cannot bear, and open without them.
+
+    The first one is found by halving, then the next behind it; what builds on them goes
+    with them. Behind `MAX_UNFIT` of them nothing is tried any more: somebody means harm.
+    """
+    whole, rest = BASE, list(ordered)
     left: set[bytes] = set()
-    for hash_ in ordered:
-        head, raw, name = heads[hash_]
-        if left.intersection(head.deps):
-            left.add(hash_)
-            unusable[name] = "builds on a change that was set aside"
-            continue
+    while rest:
         try:
-            document, value, saved = _guarded(partial(_extended, saved, raw))
+            more = whole + b"".join(heads[hash_][1] for hash_ in rest)
+            return (more, *_guarded(partial(_loaded, more)))
         except _Unfit as error:
-            left.add(hash_)
-            unusable[name] = f"the library refuses it: {error}"[:200]
-        else:
-            fit.append(hash_)
-    return fit, document, value
+            good, bad, reason = 0, len(rest), str(error)
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            more = whole + b"".join(heads[hash_][1] for hash_ in rest[:middle])
+            try:
+                _guarded(partial(_loaded, more))
+            except _Unfit as error:
+                bad, reason = middle, str(error)
+            else:
+                good = middle
+        whole += b"".join(heads[hash_][1] for hash_ in rest[:good])
+        left.add(rest[good])
+        unusable[heads[rest[good]][2]] = f"the library refuses it: {reason}"[:200]
+        rest, after = [], rest[good + 1 :]
+        for hash_ in after:
+            if left.intersection(heads[hash_][0].deps):
+                left.add(hash_)
+                unusable[heads[hash_][2]] = _BUILDS
+            elif len(left) >= MAX_UNFIT:
+                unusable[heads[hash_][2]] = f"behind {MAX_UNFIT} changes that were set aside"
+            else:
+                rest.append(hash_)
+    return (whole, *_loaded(whole))
 
 
 class _Unfit(Exception):
@@ -325,13 +364,9 @@ def _guarded(call: Callable[[], Any]) -> Any:
         raise _Unfit(str(error)) from error
 
 
-def _load(data: bytes) -> Any:
-    return _Document.load(data)
-
-
-def _extended(saved: bytes, change: bytes) -> tuple[Any, Value, bytes]:
-    document = _load(saved + change)
-    return document, _value(document), document.save()
+def _loaded(data: bytes) -> tuple[Value, frozenset[bytes]]:
+    document = _Document.load(data)
+    return _value(document), frozenset(document.get_heads())
 
 
 def _value(document: Any) -> Value:

@@ -164,6 +164,11 @@ def test_a_writer_that_numbers_two_changes_alike_is_set_aside_the_same_everywher
     assert first.value == second.value
     assert first.unusable == second.unusable
     assert len(first.unusable) == 1
+    (bad,) = first.unusable
+    after = opened([bad]).change(b"\2" * 16, [Put(FIELDS, "more", 1)])
+    found = opened([one, two, after])
+    assert found.unusable.keys() == {bad, after}, "and what builds on it, not silently"
+    assert not found.waiting
 
 
 def sleb(n):
