@@ -14,12 +14,12 @@ which create the same document apart have created one:
 A document is opened from the *set* of its changes, in an order that follows from them
 alone, and is thrown away after use: nothing of a unit that is rolled back can stay behind.
 
-Foreign bytes never reach the library before `sync.facts.change.read` has passed them.
-Of 60,000 spoiled changes with the checksum repaired (`tests/sync/hostile_changes.py`, seeds
-11 to 16; a part of it is a test) 11,474 passed that check, and none ended or stalled the
-process: so catching is enough, and no process of its own is spent on decoding. What the
-library raises, `PanicException` included, is caught; a change that brings it out (1,424 of
-them) is set aside with all that builds on it, the same at every node.
+Foreign bytes never reach the library before `sync.facts.change.read` has passed them. Of
+60,000 spoiled changes with the checksum repaired (`tests/sync/hostile_changes.py`, seeds 11
+to 16; a part of it is a test) 11,474 passed that check and none ended or stalled the process:
+so catching is enough, and no process of its own is spent on decoding. What the library
+raises, `PanicException` included, is caught; a change that brings it out is set aside (with
+those numbered alike, 1,424), and all that builds on it, the same at every node.
 """
 
 import heapq
