@@ -222,8 +222,27 @@ def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
         raise Refused(refusals.unreadable(error, body)) from error
 
 
+def _check_query(entry: Entry, request: web.Request) -> None:
+    """Refuse what a question does not take, where it takes anything; a typo must not be lost."""
+    known = {one.name for one in entry.route.parameters if one.where == "query"}
+    if not known:
+        return
+    query = request.query
+    wrong = next((n for n in query if n not in known or len(query.getall(n)) > 1), None)
+    if wrong is not None:
+        expected = f"each of {', '.join(sorted(known))} once and nothing else"
+        raise Refused(
+            problem(
+                400,
+                f"Query {wrong[:40]!r}: expected {expected}.",
+                errors=[mistake(wrong[:40], query.get(wrong, ""), expected)],
+            )
+        )
+
+
 def _path(entry: Entry, request: web.Request) -> dict[str, Any]:
     """Return what stands in the address: its places, and the query, all of it required."""
+    _check_query(entry, request)
     values = {}
     for parameter in entry.route.parameters:
         text = (

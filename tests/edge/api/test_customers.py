@@ -63,6 +63,8 @@ async def test_what_cannot_be_a_profile_says_why(api):
     assert "5260" not in (await api("PUT", f"/v1/customers/{ID}", {"nip": "52602"})).json["detail"]
     (await api("PUT", f"/v1/customers/{ID}", {"nick": "x"})).problem(422)
     (await api("GET", "/v1/customers", scope="read")).problem(400)
+    for query in ("code=K1&phone=601", "code=K1&code=K2", "code="):
+        (await api("GET", f"/v1/customers?{query}", scope="read")).problem(400)
     (await api("GET", f"/v1/customers/{ID}", scope=None)).problem(401)
 
 
