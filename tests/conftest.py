@@ -8,4 +8,7 @@ settings.register_profile(
 settings.register_profile(
     "long", parent=settings.get_profile("default"), max_examples=5000
 )  # pytest --hypothesis-profile long
+settings.register_profile(
+    "thorough", parent=settings.get_profile("default"), max_examples=20_000
+)  # for what money and goods hang on; with --timeout 0
 settings.load_profile("default")

@@ -16,7 +16,7 @@ of nodes. Each holder owns one row of counters that only grow and that only it w
     right(h)  = made + Σ given[g][h] - Σ given[h][g] - used - held + freed - covered
     physical  = Σ (made - used - done - over)
     reserved  = Σ (held - freed - done)
-    uncovered = Σ (over - covered)
+    uncovered = Σ (over - covered) + Σ max(-right, 0)
 
 *Merging* is the pointwise maximum, so it is commutative, associative and idempotent, and
 loss, repetition and reordering of messages do not matter.
@@ -28,9 +28,16 @@ cell, at every moment and in any partition, Σ (used + held - freed + covered) �
 right(h); so the true right(h) is never below what h believes, and is ≥ 0. Summed over all
 holders the ``given`` cancel: Σ right = Σ made - Σ (used + held - freed + covered) ≥ 0.
 
-*Fences.* A holder that is closed passes what right it had, and whatever is given to it
-later, to its successor: the rights of a closed holder and its successor are summed, and
-the theorem holds for the sum since the closed one takes no more steps.
+*Fences.* A holder that is closed passes what right it had at the fence, and whatever is
+given to it later, to its successor: the rights of a closed holder and its successor are
+summed, and the theorem holds for the sum, since of the closed one only the row at the fence
+counts. The successor counts what it inherits once it knows that row whole; till then it
+knows less, never more. What a closed holder gave beyond the fence was nobody's to give
+(*disowned*): a receiver that spent it before it heard of the fence has a right below zero,
+which counts as uncovered, and Σ (used + held - freed + covered) ≤ Σ made + disowned.
+
+For all that is known, physical - reserved = Σ max(right, 0) - uncovered: as long as whoever
+holds rights keeps the uncovered back, what is promised is there.
 
 Source: O'Neil, *The Escrow Transactional Method* (ACM TODS, 1986); Balegas et al.,
 *Extending Eventually Consistent Cloud Databases for Enforcing Numeric Invariants* (SRDS
@@ -97,6 +104,32 @@ class Row(Generic[H]):
             },
         )
 
+    def upto(self, fence: "Row[H]") -> "Row[H]":
+        """Return the pointwise minimum: what of this row stands before a fence."""
+        return Row(
+            made=min(self.made, fence.made),
+            used=min(self.used, fence.used),
+            held=min(self.held, fence.held),
+            freed=min(self.freed, fence.freed),
+            done=min(self.done, fence.done),
+            over=min(self.over, fence.over),
+            covered=min(self.covered, fence.covered),
+            given={
+                to: min(amount, fence.given[to])
+                for to, amount in self.given.items()
+                if to in fence.given
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fence(Generic[H]):
+    """Where a holder ends. Written once, by one writer."""
+
+    successor: H
+    row: Row[H]
+    """The holder's at the fence; what it grew beyond does not count."""
+
 
 @dataclass(slots=True)
 class Counter(Generic[H]):
@@ -107,59 +140,49 @@ class Counter(Generic[H]):
     """
 
     rows: dict[H, Row[H]] = field(default_factory=dict)
-    closed: dict[H, H] = field(default_factory=dict)
-    """Closed holder to its successor."""
+    """As heard, whatever fences say; `row` is what counts of them."""
+
+    closed: dict[H, Fence[H]] = field(default_factory=dict)
 
     def row(self, holder: H) -> Row[H]:
-        """Return a holder's own row."""
-        return self.rows.get(holder) or Row()
+        """Return what counts of a holder's row."""
+        row = self.rows.get(holder) or Row()
+        fence = self.closed.get(holder)
+        return row if fence is None else row.upto(fence.row)
 
     def heir(self, holder: H) -> H:
         """Return who holds what was a holder's: itself, or the last of its successors."""
-        seen = {holder}
-        while (after := self.closed.get(holder)) is not None and after not in seen:
-            seen.add(after)
-            holder = after
-        return holder
+        return self._line(holder)[-1]
 
     def right(self, holder: H) -> int:
         """Return what a holder may still promise; 0 for a closed one."""
-        if holder in self.closed:
-            return 0
-        estate = {h for h in {*self.rows, *self.closed, holder} if self.heir(h) == holder}
-        total = 0
-        for member in estate:
-            row = self.row(member)
-            total += row.made - row.used - row.held + row.freed - row.covered
-            total -= sum(row.given.values())
-        for row in self.rows.values():
-            total += sum(amount for to, amount in row.given.items() if to in estate)
-        return total
+        return self._rights().get(holder, 0)
 
     @property
     def physical(self) -> int:
         """What is really there, reserved or not."""
-        return sum(r.made - r.used - r.done - r.over for r in self.rows.values())
+        return sum(r.made - r.used - r.done - r.over for r in self._counted())
 
     @property
     def reserved(self) -> int:
         """What is there and promised to somebody."""
-        return sum(r.held - r.freed - r.done for r in self.rows.values())
+        return sum(r.held - r.freed - r.done for r in self._counted())
 
     @property
     def uncovered(self) -> int:
         """What left beyond any right: as much is kept back by whoever holds rights."""
-        return sum(r.over - r.covered for r in self.rows.values())
+        beyond = sum(r.over - r.covered for r in self._counted())
+        return beyond + sum(-right for right in self._rights().values() if right < 0)
 
     @property
     def made(self) -> int:
         """What was ever brought in."""
-        return sum(row.made for row in self.rows.values())
+        return sum(row.made for row in self._counted())
 
     @property
     def bound(self) -> int:
         """What the theorem bounds by `made`."""
-        return sum(r.used + r.held - r.freed + r.covered for r in self.rows.values())
+        return sum(r.used + r.held - r.freed + r.covered for r in self._counted())
 
     def spare(self, holder: H) -> int:
         """Return what a holder may promise anew: its right, less what is uncovered."""
@@ -194,7 +217,7 @@ class Counter(Generic[H]):
         self._grow(holder, held=amount)
 
     def free(self, holder: H, amount: int) -> None:
-        """Release what was reserved.
+        """Release what the holder, or one it succeeds, reserved.
 
         Raises:
             NotHeld: Less is reserved.
@@ -203,7 +226,7 @@ class Counter(Generic[H]):
         self._grow(holder, freed=amount)
 
     def hand(self, holder: H, amount: int) -> None:
-        """Hand over what was reserved.
+        """Hand over what the holder, or one it succeeds, reserved.
 
         Raises:
             NotHeld: Less is reserved.
@@ -219,8 +242,9 @@ class Counter(Generic[H]):
         """
         if self.heir(to) == holder:
             raise NotHeld(f"Right of {amount}: a holder cannot give it to itself.")
+        _check_growth("given", amount)
         self._check(holder, amount)
-        row = self.row(holder)
+        row = self.rows.get(holder) or Row()
         given = {**row.given, to: row.given.get(to, 0) + amount}
         self.rows[holder] = replace(row, given=given)
 
@@ -232,16 +256,56 @@ class Counter(Generic[H]):
             self._grow(holder, covered=amount)
         return amount
 
-    def close(self, holder: H, successor: H) -> None:
-        """Take note of a fence; it is written once, and the first one holds."""
-        self.closed.setdefault(holder, successor)
+    def close(self, holder: H, successor: H, row: Row[H] | None = None) -> None:
+        """Take note of a fence; it is written once, and the first one holds.
+
+        Args:
+            holder: Who ends.
+            successor: Who inherits.
+            row: The holder's at the fence; None: as known here.
+        """
+        self.closed.setdefault(holder, Fence(successor, self.row(holder) if row is None else row))
 
     def merge(self, other: "Counter[H]") -> None:
         """Take in all that another knows."""
         for holder, row in other.rows.items():
-            self.rows[holder] = self.row(holder).merge(row)
-        for holder, successor in other.closed.items():
-            self.close(holder, successor)
+            mine = self.rows.get(holder)
+            self.rows[holder] = row if mine is None else mine.merge(row)
+        for holder, fence in other.closed.items():
+            self.closed.setdefault(holder, fence)
+
+    def _counted(self) -> list[Row[H]]:
+        return [self.row(holder) for holder in self.rows]
+
+    def _line(self, holder: H) -> list[H]:
+        """Return a holder and its successors, in order."""
+        line = [holder]
+        while (fence := self.closed.get(line[-1])) is not None and fence.successor not in line:
+            line.append(fence.successor)
+        return line
+
+    def _rights(self) -> dict[H, int]:
+        """Return the right of everybody who is not closed, what it inherits included."""
+        own: dict[H, int] = {}
+        for holder in self.rows:
+            row = self.row(holder)
+            right = row.made - row.used - row.held + row.freed - row.covered
+            own[holder] = own.get(holder, 0) + right - sum(row.given.values())
+            for to, amount in row.given.items():
+                own[to] = own.get(to, 0) + amount
+        total: dict[H, int] = {}
+        for holder, right in own.items():
+            if (heir := self._known_heir(holder)) is not None:
+                total[heir] = total.get(heir, 0) + right
+        return total
+
+    def _known_heir(self, holder: H) -> H | None:
+        """Return who counts what was a holder's; None while a row on the way is not whole."""
+        if not self.closed:
+            return holder
+        *before, heir = self._line(holder)
+        whole = all(self.row(h) == self.closed[h].row for h in before)
+        return heir if whole and heir not in self.closed else None
 
     def _check(self, holder: H, amount: int) -> None:
         right = self.right(holder)
@@ -249,19 +313,23 @@ class Counter(Generic[H]):
             raise NotHeld(f"Right of {amount}: expected at most {max(right, 0)}, which is held.")
 
     def _check_held(self, holder: H, amount: int) -> None:
-        row = self.row(holder)
-        held = row.held - row.freed - row.done
+        estate = [self.row(h) for h in self.rows if self._known_heir(h) == holder]
+        held = sum(row.held - row.freed - row.done for row in estate)
         if amount > held:
             raise NotHeld(f"Reserved {amount}: expected at most {held}, which is reserved.")
 
     def _grow(self, holder: H, **by: int) -> None:
-        wrong = [name for name, amount in by.items() if amount < 0]
-        if wrong:
-            raise NotHeld(f"{wrong[0]} {by[wrong[0]]}: expected zero or more; counters only grow.")
-        row = self.row(holder)
+        for name, amount in by.items():
+            _check_growth(name, amount)
+        row = self.rows.get(holder) or Row()
         self.rows[holder] = replace(
             row, **{name: getattr(row, name) + amount for name, amount in by.items()}
         )
+
+
+def _check_growth(name: str, amount: int) -> None:
+    if amount < 0:
+        raise NotHeld(f"{name} {amount}: expected zero or more; counters only grow.")
 
 
 def coverable(right: int, uncovered: int) -> int:
