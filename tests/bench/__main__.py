@@ -10,6 +10,7 @@ BENCHES = {
     "edge": ("tests.bench.edge_sales", "An edge node: durable sales"),
     "central": ("tests.bench.central_ingest", "Central: a backlog taken in over TLS"),
     "wire": ("tests.bench.wire", "Bytes per sale on the wire"),
+    "merge": ("tests.bench.merge_cost", "A stock delta merged, beside document libraries"),
     "memory": ("tests.bench.memory", "Memory of an edge node"),
 }
 
