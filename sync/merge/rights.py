@@ -270,7 +270,8 @@ class Counter(Generic[H]):
         """Take in all that another knows."""
         for holder, row in other.rows.items():
             mine = self.rows.get(holder)
-            self.rows[holder] = row if mine is None else mine.merge(row)
+            if mine is not row:
+                self.rows[holder] = row if mine is None else mine.merge(row)
         for holder, fence in other.closed.items():
             self.closed.setdefault(holder, fence)
 
@@ -337,24 +338,29 @@ def coverable(right: int, uncovered: int) -> int:
     return max(0, min(right, uncovered))
 
 
-def to_give(spare: int, asked: int, sharers: int) -> int:
+def to_give(spare: int, asked: int, sharers: int, kept: int = 0, step: int = 1) -> int:
     """Return what a holder gives to one that asks: enough, and its share of the rest.
 
     Rights follow demand: who asks will ask again, so an even share goes with the answer.
+    The floor holds the share back, not the answer: what is asked for is for somebody who is
+    waiting, and the giver learns of it at once.
 
     Args:
-        spare: What the giver can do without, its floor and the uncovered kept back.
+        spare: What the giver can do without, the uncovered kept back.
         asked: What the other needs now.
         sharers: Holders that sell from the same shelf, the giver included.
+        kept: The giver's floor.
+        step: What the share is a multiple of: half a piece is no use to either.
     """
-    return max(0, min(spare, max(asked, spare // max(sharers, 1))))
+    share = max(0, spare - kept) // max(sharers, 1)
+    return max(0, min(spare, max(asked, share - share % step)))
 
 
-def floor(per_day: int, outage_days: float, z: float = 2.33) -> int:
+def floor(per_day: float, outage_days: float, z: float = 2.33) -> int:
     """Return the right a counter keeps to outlast an outage: λτ + z·√(λτ).
 
     Args:
-        per_day: λ, demand a day, in whole units.
+        per_day: λ, demand a day, in whole units; well below one for most articles.
         outage_days: τ, the longest outage to be survived.
         z: 2.33 covers 99 outages of 100.
     """

@@ -167,13 +167,21 @@ def policy_for(
     return DEFAULT_POLICY
 
 
-def web_share(policy: StockPolicy, received_milli: int, right_milli: int) -> int:
+PIECE = 1000
+"""A whole unit, in thousandths."""
+
+
+def web_share(
+    policy: StockPolicy, received_milli: int, right_milli: int, step_milli: int = PIECE
+) -> int:
     """Return what the receiving node gives central of what came in.
 
     Args:
         policy: Of the article there.
         received_milli: What came in.
         right_milli: The node's right afterwards.
+        step_milli: What the share is a multiple of: nobody can promise half a piece.
     """
     above = max(0, min(received_milli, right_milli - policy.floor_milli))
-    return above * policy.web_percent // 100
+    share = above * policy.web_percent // 100
+    return share - share % step_milli
