@@ -182,10 +182,9 @@ class Tuning:
     """The floor holds back even what is asked for by somebody who waits."""
 
     def __str__(self):
-        also = ", which holds back answers, too" if self.floor_answers_too else ""
         return (
             f"Policy: {self.web_percent} % to the web of what comes in above the floor; "
-            f"floor for {self.outage_days:g} days, z = 2.33{also}"
+            f"floor for {self.outage_days:g} days, z = 2.33"
         )
 
 

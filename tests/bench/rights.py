@@ -13,7 +13,7 @@ import heapq
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from rich.console import Console
@@ -230,19 +230,18 @@ COLUMNS = (
     "messages / 1,000 lines",
     "bytes / line",
 )
-DEFINITIONS = (
-    "A promise is one unit of one article that the web was told it will get. It is broken when at "
-    "hand-over, 2 to 72 hours later, the unit is not physically there, and moved when the staff "
-    "does not find it and another store that may serve it promises it anew.",
-    "Counter sales refused: lines a shopper brought to the till and was not sold. Where the shelf "
-    "is empty nobody can bring anything; that is no refusal.",
-    "Though available: web promises refused, as a share of all asked for, while on a shelf that "
-    "may serve it lay a unit promised to nobody.",
-    "Messages, bytes: facts of rights (a lock: questions and answers) beside those of sales, "
-    "orders and deliveries, and their encoded bodies; per line sold.",
-    "Aims: strict breaks none; lenient refuses none at the counter and breaks < 1 ‰; connected, "
-    "though available ≤ 2 %.",
-)
+DEFINITIONS = """\
+A promise is one unit of one article that the web was told it will get. It is broken when at
+hand-over, 2 to 72 hours later, the unit is not physically there, and moved when the staff does
+not find it and another store that may serve it promises it anew.
+Counter sales refused: lines a shopper brought to the till and was not sold. Where the shelf is
+empty nobody can bring anything; that is no refusal.
+Though available: web promises refused, as a share of all asked for, while on a shelf that may
+serve it lay a unit promised to nobody.
+Messages, bytes: facts of rights (a lock: questions and answers) beside those of sales, orders and
+deliveries, and their encoded bodies; per line sold.
+Aims: strict breaks none; lenient refuses none at the counter and breaks < 1 ‰; connected, though
+available ≤ 2 %."""
 
 
 def figures(books: Books, tally: Tally) -> tuple[str, ...]:
@@ -267,13 +266,16 @@ def _of(part: int, whole: int, times: int = 100, sign: str = "%") -> str:
 
 def compare(tuning: Tuning, per_store: int, seed: int, told: Progress) -> Iterator[Table]:
     """Yield the four ways side by side, connected and not."""
-    task = told.add_task("twenty stores", total=2 * len(ways(tuning)))
+    stiff = replace(tuning, floor_answers_too=True)
+    sides = [(way, "") for way in ways(tuning)]
+    sides.insert(3, (ways(stiff)[2], ", the floor holds answers back, too"))
+    task = told.add_task("twenty stores", total=2 * len(sides))
     for cut in (0.0, CUT):
         of = world(20, per_store, cut, seed)
         rows, ran_out = [], 0
-        for way in ways(tuning):
+        for way, how in sides:
             books, tally = play(of, way, seed)
-            rows.append((books.name, *figures(books, tally)))
+            rows.append((books.name + how, *figures(books, tally)))
             ran_out = len(tally.ran_out)
             told.advance(task)
         title = (
@@ -335,13 +337,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--web-percent", type=int, default=Tuning.web_percent)
     parser.add_argument("--outage-days", type=float, default=Tuning.outage_days)
-    parser.add_argument(
-        "--floor-answers-too",
-        action="store_true",
-        help="the floor holds back even what a waiting customer asks for",
-    )
     asked = parser.parse_args()
-    tuning = Tuning(asked.web_percent, asked.outage_days, asked.floor_answers_too)
+    tuning = Tuning(asked.web_percent, asked.outage_days)
     console = Console(width=170)
     with Progress(console=console, transient=True) as told:
         tables = list(compare(tuning, SHORT if asked.short else PER_STORE, asked.seed, told))
@@ -349,8 +346,7 @@ def main() -> None:
     console.print(f"{tuning}, seed {asked.seed}", highlight=False)
     for table in tables:
         console.print(table)
-    for line in DEFINITIONS:
-        console.print(line, highlight=False)
+    console.print(DEFINITIONS, highlight=False)
 
 
 if __name__ == "__main__":
