@@ -172,10 +172,10 @@ class Locked(Kept):
 class Tuning:
     """The policy of a chain."""
 
-    web_percent: int = 20
+    web_percent: int = stock.WEB_PERCENT
     """Of what comes in above the floor, head office's."""
 
-    outage_days: float = 1.0
+    outage_days: float = stock.OUTAGE_DAYS
     """The outage the floor is sized for, with z = 2.33 (`rights.floor`)."""
 
     floor_answers_too: bool = False

@@ -417,10 +417,21 @@ def test_rights_are_not_given_backwards_nor_to_oneself():
     assert known.right("a") == 18
 
 
-@given(st.integers(-5, 50), st.integers(0, 50), st.integers(0, 6))
-def test_a_giver_gives_enough_if_it_can_and_never_more_than_it_can_spare(spare, asked, sharers):
-    amount = rights.to_give(spare, asked, sharers)
+@given(
+    st.integers(-5, 50),
+    st.integers(0, 50),
+    st.integers(0, 6),
+    st.integers(0, 50),
+    st.integers(1, 9),
+)
+def test_a_giver_gives_enough_if_it_can_and_never_more_than_it_can_spare(
+    spare, asked, sharers, kept, step
+):
+    amount = rights.to_give(spare, asked, sharers, kept, step)
     assert min(max(spare, 0), asked) <= amount <= max(spare, 0)
+    if amount > asked:
+        assert amount % step == 0
+        assert spare - amount >= kept
 
 
 @given(st.integers(0, 500), st.floats(0, 30), st.floats(0, 5))

@@ -220,6 +220,16 @@ def test_the_web_gets_its_share_of_what_is_above_the_floor(received, right, floo
     assert 0 <= share <= received * percent // 100
     assert share == 0 or right - share >= floor
     if right - received >= floor:
-        assert share == received * percent // 100
+        assert share == received * percent // 100 // stock.PIECE * stock.PIECE
     more = stock.web_share(StockPolicy("*", Mode.LENIENT, floor, 100), received, right)
     assert share <= more
+    assert share % stock.PIECE == 0
+
+
+@given(st.integers(0, 50), st.floats(0, 40), st.sampled_from(Mode))
+def test_a_suggested_policy_is_one_and_keeps_what_a_day_needs(kept, per_day, mode):
+    policy = stock.suggested("sku:a", mode, per_day)
+    assert not policy.reason()
+    assert policy.floor_milli >= round(per_day) * stock.PIECE
+    share = stock.web_share(policy, kept * stock.PIECE, kept * stock.PIECE)
+    assert kept * stock.PIECE - share >= min(kept * stock.PIECE, policy.floor_milli)
