@@ -96,14 +96,14 @@ class World:
 
 
 @cache
-def _baskets(per_store: int) -> tuple[tuple, str]:
+def _baskets(per_store: int, *, made_up: bool) -> tuple[tuple, str]:
     """Return baskets of twenty stores: history and future, store by store."""
-    if baskets.available():
+    if baskets.available() and not made_up:
         return baskets.read(20, 2 * per_store), "Complete Journey"
     return sample.read(20, 2 * per_store), "made-up sample"
 
 
-def world(stores: int, per_store: int, cut: float, seed: int, lan_cut: float = LAN_CUT) -> World:
+def world(stores: int, per_store: int, cut: float, seed: int, *, made_up: bool = False) -> World:
     """Draw a world.
 
     Args:
@@ -111,15 +111,14 @@ def world(stores: int, per_store: int, cut: float, seed: int, lan_cut: float = L
         per_store: Baskets of each.
         cut: Share of the time that a store has no uplink.
         seed: Of everything that is drawn.
-        lan_cut: Share of the time that a store's tills do not hear each other.
+        made_up: Baskets of the made-up sample, even where the real ones are at hand.
     """
-    found, source = _baskets(per_store)
+    found, source = _baskets(per_store, made_up=made_up)
     made = World(stores, source)
     rng = random.Random(f"{seed}")
     bought: dict[int, list[list[tuple[str, int]]]] = {}
     for basket in found:
-        number = bought.setdefault(basket.store_id, [])
-        number.append(
+        bought.setdefault(basket.store_id, []).append(
             [(r.sku, r.quantity_milli) for r in basket.lines if r.quantity_milli % 1000 == 0]
         )
     wanted: dict[Cell, int] = {}
@@ -140,7 +139,7 @@ def world(stores: int, per_store: int, cut: float, seed: int, lan_cut: float = L
         uplink, lan = (random.Random(f"{seed}/{store}/{link}") for link in ("uplink", "lan"))
         for at, up in _outages(uplink, cut, 1, 48):
             made.events.append((at, Link(store, lan=False, up=up)))
-        for at, up in _outages(lan, lan_cut if cut else 0, 1, 6):
+        for at, up in _outages(lan, LAN_CUT if cut else 0, 1, 6):
             made.events.append((at, Link(store, lan=True, up=up)))
     made.events.sort(key=lambda event: event[0])
     made.cells = len(wanted)
