@@ -1,6 +1,6 @@
 """What merging one more stock delta costs after a million, beside document libraries.
 
-    python -m tests.bench.merge_cost [--short] [--deltas 1000000] [--seconds 240]
+    python -m tests.bench.merge_cost [--short] [--deltas 1000000] [--seconds 150]
 
 The same deltas for all: 1,000 articles (Zipf), five stores, 92 % sales of one to three,
 8 % deliveries. A store commits each delta, and ships a batch every 50; the centre merges

@@ -339,13 +339,13 @@ def main() -> None:
     parser.add_argument("--outage-days", type=float, default=Tuning.outage_days)
     asked = parser.parse_args()
     tuning = Tuning(asked.web_percent, asked.outage_days)
+    per_store, swept = (SHORT, SHORT // 4) if asked.short else (PER_STORE, SHORT)
     console = Console(width=170)
-    with Progress(console=console, transient=True) as told:
-        tables = list(compare(tuning, SHORT if asked.short else PER_STORE, asked.seed, told))
-        tables.append(sweep(tuning, SHORT // (4 if asked.short else 1), asked.seed, told))
     console.print(f"{tuning}, seed {asked.seed}", highlight=False)
-    for table in tables:
-        console.print(table)
+    with Progress(console=console, transient=True) as told:
+        for table in compare(tuning, per_store, asked.seed, told):
+            console.print(table)
+        console.print(sweep(tuning, swept, asked.seed, told))
     console.print(DEFINITIONS, highlight=False)
 
 
