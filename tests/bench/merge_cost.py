@@ -21,6 +21,7 @@ import time
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 
@@ -74,15 +75,10 @@ class Karb:
         self.db = sqlite3.connect(folder / "rows.db", isolation_level=None)
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute(f"PRAGMA synchronous = {self.synchronous}")
-        named = ", ".join(f"{name} INTEGER NOT NULL" for name in _NAMES)
+        named = ", ".join(f"{name} INTEGER NOT NULL DEFAULT 0" for name in _NAMES)
         self.db.execute(
             f"CREATE TABLE rows (stream INTEGER, sku TEXT, {named}, PRIMARY KEY (stream, sku)) "
             "WITHOUT ROWID"
-        )
-        greatest = ", ".join(f"{name} = max({name}, excluded.{name})" for name in _NAMES)
-        self.upsert = (
-            f"INSERT INTO rows VALUES (?, ?{', ?' * len(_NAMES)}) "
-            f"ON CONFLICT DO UPDATE SET {greatest}"
         )
 
     def record(self, store: int, sku: str, delta: int) -> None:
@@ -100,12 +96,13 @@ class Karb:
         return wire._packer(wire.ZSTD).compress(_encode((len(rows), columns.pack(rows))))
 
     def merge(self, store: int, batch: bytes) -> None:
-        n, packed = _decode(wire._unpacker(wire.ZSTD).decompress(batch))
+        n, (skus, *packed) = _decode(wire._unpacker(wire.ZSTD).decompress(batch))
+        # A column in which nothing grew is one zero.
+        grown = tuple(at for at, column in enumerate(packed) if column != [0])
+        rows = columns.unpack(n, ([store], skus, *(packed[at] for at in grown)))
         db = self.db
         db.execute("BEGIN IMMEDIATE")
-        db.executemany(
-            self.upsert, [(store, sku, *amounts) for sku, *amounts in columns.unpack(n, packed)]
-        )
+        db.executemany(_upsert(grown), rows)
         db.execute("COMMIT")
 
     def totals(self) -> dict[str, int]:
@@ -113,6 +110,17 @@ class Karb:
             sku: total // 1000
             for sku, total in self.db.execute("SELECT sku, sum(made - used) FROM rows GROUP BY sku")
         }
+
+
+@cache
+def _upsert(grown: tuple[int, ...]) -> str:
+    """Return what merges some of the columns of a row."""
+    names = [_NAMES[at] for at in grown]
+    greatest = ", ".join(f"{name} = max({name}, excluded.{name})" for name in names)
+    return (
+        f"INSERT INTO rows (stream, sku, {', '.join(names)}) VALUES (?, ?{', ?' * len(names)}) "
+        f"ON CONFLICT DO UPDATE SET {greatest}"
+    )
 
 
 class Unflushed(Karb):
