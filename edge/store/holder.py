@@ -206,9 +206,8 @@ class Holder:
         gives: Deltas = {}
         for cell, asked in want.lines.amounts().items():
             spare = self.right(cell) - self.uncovered(cell, but=id_)
-            if from_central:
-                spare -= self.policy(cell).floor_milli
-            amount = rights.to_give(spare, asked, self._sharers())
+            kept = self.policy(cell).floor_milli if from_central else 0
+            amount = rights.to_give(spare, asked, self._sharers(), kept, stock.PIECE)
             if amount:
                 gives[cell] = amount
         if gives:

@@ -139,7 +139,8 @@ class StockPolicy(msgspec.Struct, frozen=True, array_like=True):
 
     mode: Mode = Mode.LENIENT
     floor_milli: Whole = 0
-    """Right the counter keeps whoever asks."""
+    """Right the counter keeps; an answer to whoever asks may go below it, what is given
+    unasked may not."""
 
     web_percent: Whole = 0
     """Of what comes in above the floor, how much goes to central to promise; 0 to 100."""
