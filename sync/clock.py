@@ -73,9 +73,9 @@ class TrustedTime:
     def hear(self, source: Trust, ms: int, elapsed_ms: int) -> None:
         """Take a time from `source`, heard at `elapsed_ms` of the monotonic clock.
 
-        A manager's word counts only while nobody better has spoken.
+        A manager's word, and a neighbour's, counts only while nobody better has spoken.
         """
-        if source is Trust.MANAGER and self.trust > Trust.MANAGER:
+        if source in (Trust.MANAGER, Trust.PEER) and self.trust > source:
             return
         self.base_ms, self.base_elapsed_ms, self.trust = ms, elapsed_ms, source
 

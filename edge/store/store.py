@@ -19,7 +19,7 @@ from edge.keys import NodeKey
 from edge.store import documents
 from edge.store import verify as verification
 from edge.store.connection import Connect, StoreError, connect, migrate, unusable
-from edge.store.journal import Journal, UnknownAuthor, fact_at, read_batch, whole
+from edge.store.journal import Journal, UnknownAuthor, fact_at, read_batch
 from edge.store.shelf import Shelf, table_rows
 from edge.store.unit import (
     ArticleView,
@@ -103,6 +103,10 @@ class Figures(NamedTuple):
     articles: int
 
 
+_Mark = tuple[Any, int, int, int]
+"""Heads, incarnation, clock and own time, to go back to."""
+
+
 class _Book:
     """The journal as the writer sees it."""
 
@@ -112,30 +116,26 @@ class _Book:
         migrate(db)
         self._db, self._key, self._clock = db, key, clock
         self.journal = Journal(db)
-        row = db.execute("SELECT value FROM meta WHERE key = 'incarnation'").fetchone()
-        incarnation = int.from_bytes(row[0], "big") if row else 0
-        hlc = max(
-            (
-                hlc
-                for (id_,) in db.execute("SELECT id FROM streams WHERE node = ?", (key.node,))
-                for (hlc,) in db.execute(
-                    "SELECT hlc FROM facts WHERE place BETWEEN ? AND ? ORDER BY place DESC LIMIT 1",
-                    whole(id_),
-                )
-            ),
-            default=0,
-        )
-        self.life = Life(store, incarnation, hlc, actor)
+        self.life = Life.read(db, key.node, store, clock.now().ms, actor)
+        clock.wrote(self.life.wrote_ms)
         self.shelf = Shelf(db, lambda stream: self.journal.row(stream).id)
         self.views = Views(db, self.shelf)
-        clock.wrote(hlc_ms(hlc))
-        self._mark = self._group = (self.journal.mark(), self.life.incarnation, self.life.hlc)
+        self._mark = self._group = self._note()
         self._sealed: list[Head] = []
         self._unit: Unit | None = None
         self.purge = True  # a run that was cut off may have left something to destroy
 
+    def _note(self) -> _Mark:
+        life = self.life
+        return self.journal.mark(), life.incarnation, life.hlc, life.wrote_ms
+
+    def _back_to(self, mark: _Mark) -> None:
+        kept, self.life.incarnation, self.life.hlc, self.life.wrote_ms = mark
+        self.journal.back_to(kept)
+        self.views.tills.clear()
+
     def unit(self) -> Unit:
-        self._mark = (self.journal.mark(), self.life.incarnation, self.life.hlc)
+        self._mark = self._note()
         self.shelf.begin()
         self.views.touched.clear()
         self.purge = self.purge or (self._unit is not None and self._unit.destroyed)
@@ -145,13 +145,11 @@ class _Book:
         return self._unit
 
     def abandon(self) -> None:
-        mark, self.life.incarnation, self.life.hlc = self._group
-        self.journal.back_to(mark)
+        self._back_to(self._group)
         self.shelf.abandon()
 
     def roll_back(self) -> None:
-        mark, self.life.incarnation, self.life.hlc = self._mark
-        self.journal.back_to(mark)
+        self._back_to(self._mark)
         self.shelf.roll_back()
 
     def seal(self) -> None:
@@ -165,8 +163,8 @@ class _Book:
 
     def committed(self) -> None:
         self.shelf.committed()
-        self._group = (self.journal.mark(), self.life.incarnation, self.life.hlc)
-        self._clock.wrote(hlc_ms(self.life.hlc))
+        self._group = self._note()
+        self._clock.wrote(self.life.wrote_ms)
         self.purge = self.purge or (self._unit is not None and self._unit.destroyed)
 
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Mapping
+from struct import Struct
 from typing import NamedTuple
 
 import msgspec
@@ -9,11 +10,11 @@ import msgspec
 from edge.keys import NodeKey
 from edge.store import documents
 from edge.store.holder import Holder
-from edge.store.journal import Journal, fact_at
+from edge.store.journal import Journal, fact_at, whole
 from edge.store.views import Views, settled_payments
 from sync import facts as vocabulary
 from sync.chain import Batch, Fact, StreamId
-from sync.clock import Reading, tick
+from sync.clock import Reading, hlc_ms, merge, tick
 from sync.errors import NotAllowed
 from sync.facts import Body
 from sync.facts.document import DocumentChanged
@@ -22,6 +23,11 @@ from sync.facts.person import NONCE_BYTES, Sealed, seal
 from sync.facts.sale import Sale, Stage
 from sync.merge.document import Document, Edit, Value, pieces
 from sync.merge.history import History
+
+OWN_TIME = "own time"
+"""Key in `meta`: the clock of an own fact, and the time it was written at, where they differ."""
+
+_OWN_TIME = Struct(">QQ")
 
 
 class TillTaken(NotAllowed):
@@ -150,6 +156,10 @@ class Unit:
         self._views.apply(id_, stream, fact, body)
         self._settle()
         self._life.hlc = hlc
+        self._life.wrote_ms = max(self._life.wrote_ms, self.now.ms)
+        if hlc_ms(hlc) > self.now.ms:
+            # Ordered after somebody else's fact: the fact itself no longer tells our own time.
+            self.meta(OWN_TIME, _OWN_TIME.pack(hlc, self._life.wrote_ms))
         return Place(stream, fact.seq)
 
     def receive(
@@ -172,6 +182,7 @@ class Unit:
         self._life.tills.clear()
         for fact in fresh:
             self._views.take(id_, batch.stream, fact)
+            self._life.hlc = merge(self._life.hlc, fact.hlc, self.now.ms)
         for person, key in vocabulary.keys_that_open(batch.facts, keys or {}).items():
             self.person_key(person, key)
         self._settle()
@@ -236,19 +247,19 @@ class Unit:
         """Check that a till sells on this node.
 
         Raises:
-            TillTaken: Another node of the store has sold on it last.
+            TillTaken: Another node of the store has sold on it last, and is not revoked.
         """
         if till in self._life.tills:
             return
         row = self._db.execute(
-            "SELECT streams.node FROM sales JOIN streams ON streams.id = sales.stream "
-            "WHERE sales.till = ? ORDER BY sales.at_ms DESC LIMIT 1",
+            "SELECT tills.node FROM tills LEFT JOIN nodes ON nodes.node = tills.node "
+            "WHERE till = ? AND coalesce(revoked, 0) = 0",
             (till,),
         ).fetchone()
         if row is not None and row[0] != self._key.node:
             raise TillTaken(
-                f"Till {till!r}: belongs to node {row[0].hex()[:12]}; "
-                "use another till, or move this one at head office."
+                f"Till {till!r}: belongs to node {row[0].hex()[:12]}; use another till, or, if "
+                "that machine is gone, have head office revoke it (karb-central node revoke)."
             )
         self._life.tills.add(till)
 
@@ -362,6 +373,11 @@ class Unit:
         """Trust a node because enrolment said so: ourselves, and central."""
         self._db.execute("INSERT OR REPLACE INTO roots VALUES (?, ?, ?)", (node, store, public_key))
 
+    def introduce(self, node: bytes, store: str, public_key: bytes, certificate: bytes) -> None:
+        """Trust a node because it showed head office's certificate (DER, judged already)."""
+        self.root(node, store, public_key)
+        self._db.execute("INSERT OR REPLACE INTO introduced VALUES (?, ?)", (node, certificate))
+
     def peer(self, peer: str, stream: StreamId, stored: int, safe: int) -> None:
         """Note what a peer has acknowledged."""
         self._db.execute(
@@ -381,20 +397,56 @@ class Unit:
 class Life:
     """Which incarnation is written to, and the clock of its facts."""
 
-    def __init__(self, store: str, incarnation: int, hlc: int, actor: bytes = bytes(16)) -> None:
+    def __init__(
+        self,
+        store: str,
+        incarnation: int,
+        hlc: int,
+        wrote_ms: int = 0,
+        actor: bytes = bytes(16),
+    ) -> None:
         """Start from what the file says.
 
         Args:
             store: The scope of our stream.
             incarnation: Of the life that was left; 0 if none began.
             hlc: Of the last fact.
+            wrote_ms: When we wrote the last of our own.
             actor: 16 bytes, fresh for each start: who edits documents
                 (`sync.merge.document.Document.change`).
         """
         self.actor = actor
         self.store, self.incarnation, self.hlc = store, incarnation, hlc
+        self.wrote_ms = wrote_ms
+        """Trusted time of our own last fact: others' clocks move `hlc`, never this."""
+
         self.tills: set[str] = set()
         """Tills that are known to be ours, until somebody else's facts come in."""
+
+    @classmethod
+    def read(
+        cls, db: sqlite3.Connection, node: bytes, store: str, now_ms: int, actor: bytes
+    ) -> "Life":
+        """Take up the life that the file tells of."""
+        meta = dict(
+            db.execute("SELECT key, value FROM meta WHERE key IN ('incarnation', ?)", (OWN_TIME,))
+        )
+        last: dict[bool, list[int]] = {True: [], False: []}
+        for id_, author in db.execute("SELECT id, node FROM streams").fetchall():
+            for (hlc,) in db.execute(
+                "SELECT hlc FROM facts WHERE place BETWEEN ? AND ? ORDER BY place DESC LIMIT 1",
+                whole(id_),
+            ):
+                last[author == node].append(hlc)
+        own = max(last[True], default=0)
+        ordered, wrote_ms = _OWN_TIME.unpack(meta.get(OWN_TIME, bytes(_OWN_TIME.size)))
+        wrote_ms = wrote_ms if ordered == own else hlc_ms(own)
+        now_ms = max(now_ms, wrote_ms)
+        hlc = own
+        for heard in last[False]:
+            hlc = merge(hlc, heard, now_ms)
+        incarnation = int.from_bytes(meta.get("incarnation", b""), "big")
+        return cls(store, incarnation, hlc, wrote_ms, actor)
 
     def stream(self, node: bytes) -> StreamId:
         """Return our own stream."""

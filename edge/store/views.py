@@ -49,6 +49,7 @@ DERIVED = (
     "codes",
     "prices",
     "sales",
+    "tills",
     "settled",
     "documents",
     "rights",
@@ -63,6 +64,8 @@ DERIVED = (
     *documents.DERIVED,
 )
 """Tables that the facts alone decide (but for columns named `digest`)."""
+
+_HOUR_MS = 3_600_000
 
 
 class Views:
@@ -81,6 +84,8 @@ class Views:
         self._db, self.shelf, self._facts = db, shelf, facts or db
         self.touched: set[bytes] = set()
         """Documents that have moved: `documents.settle` makes what is kept beside them."""
+        self.tills: dict[str, tuple[int, bytes]] = {}
+        """Hour and node that the table `tills` has at the least; cleared when a unit fails."""
 
     def take(self, id_: int, stream: StreamId, fact: Fact) -> None:
         """Apply a fact of unknown worth: decode, and set aside what cannot be applied."""
@@ -137,15 +142,25 @@ class Views:
                     [(p.sku, p.from_ms, body.revision, p.unit_minor) for p in body.prices.rows()],
                 )
             case NodeEnrolled():
-                public = read(x509.load_der_x509_certificate(body.certificate)).public_key
+                identity = read(x509.load_der_x509_certificate(body.certificate))
                 self._db.execute(
-                    "INSERT INTO nodes VALUES (?, ?, ?, 0) ON CONFLICT (node) DO UPDATE SET "
-                    "store = excluded.store, public_key = excluded.public_key",
-                    (body.node, body.store, public),
+                    "INSERT INTO nodes VALUES (?, ?, ?, 0, ?, ?, ?) ON CONFLICT (node) DO UPDATE "
+                    "SET store = excluded.store, public_key = excluded.public_key, "
+                    "certificate = excluded.certificate, ends_ms = excluded.ends_ms, "
+                    "name = excluded.name WHERE (excluded.ends_ms, excluded.certificate, "
+                    "excluded.name) > (ends_ms, certificate, name)",
+                    (
+                        body.node,
+                        body.store,
+                        identity.public_key,
+                        body.certificate,
+                        identity.not_after_ms,
+                        body.name,
+                    ),
                 )
             case NodeRevoked():
                 self._db.execute(
-                    "INSERT INTO nodes VALUES (?, '', x'', 1) "
+                    "INSERT INTO nodes (node, store, public_key, revoked) VALUES (?, '', x'', 1) "
                     "ON CONFLICT (node) DO UPDATE SET revoked = 1",
                     (body.node,),
                 )
@@ -238,6 +253,7 @@ class Views:
     def _sale(self, id_: int, stream: StreamId, fact: Fact, body: Sale, sums: SaleSums) -> bool:
         """Keep a sale; return whether it is the first record of its event in its stream."""
         event = fact.event
+        self._sold_on(body.till, (body.at_ms // _HOUR_MS, stream.node))
         stage = stage_now(body, {}, 0)
         row = (
             body.till,
@@ -275,6 +291,16 @@ class Views:
             (id_, fact.seq, stage, *row, event),
         )
         return first
+
+    def _sold_on(self, till: str, owner: tuple[int, bytes]) -> None:
+        if owner > self.tills.get(till, (0, b"")):
+            self._db.execute(
+                "INSERT INTO tills VALUES (?, ?, ?) ON CONFLICT (till) DO UPDATE SET "
+                "hour = excluded.hour, node = excluded.node "
+                "WHERE (excluded.hour, excluded.node) > (hour, node)",
+                (till, *owner),
+            )
+            self.tills[till] = owner
 
     def _follow(self, event: bytes, vouched: Stage) -> None:
         """Take note that a later fact vouches for a stage, or that a payment is settled."""

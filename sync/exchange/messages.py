@@ -46,6 +46,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """Its trusted time; None while it has none."""
 
     software: str = ""
+    name: str = ""
+    """What its installer calls the machine."""
 
 
 class Facts(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -76,6 +78,10 @@ class Facts(msgspec.Struct, frozen=True, array_like=True, tag=2):
     keys: dict[bytes, bytes] = {}
     """Keys of the persons in these bodies. Outside the hashes: see `sync.facts.person`."""
 
+    author: bytes = b""
+    """Certificate (DER) of the stream's node, in the first batch of a stream somebody else
+    wrote: head office's signature on it introduces a node the other has not heard of."""
+
 
 class Ack(msgspec.Struct, frozen=True, array_like=True, tag=3):
     """What the speaker holds of the hearer's streams."""
@@ -86,11 +92,17 @@ class Ack(msgspec.Struct, frozen=True, array_like=True, tag=3):
     safe: tuple[tuple[StreamRef, int], ...] = ()
     """Committed, and backed up or replicated: what the author may prune in time."""
 
+    office: tuple[tuple[StreamRef, int], ...] = ()
+    """What head office has stored, as far as a node of a store has heard; `safe` is then
+    head office's too."""
+
 
 class Vector(msgspec.Struct, frozen=True, array_like=True, tag=4):
     """A batch did not fit: this is where the speaker really is."""
 
     positions: tuple[Position, ...]
+    refused: tuple[StreamRef, ...] = ()
+    """Streams it takes nothing of: of a node revoked, or not known (yet). The others go on."""
 
 
 class Forked(msgspec.Struct, frozen=True, array_like=True, tag=5):

@@ -48,6 +48,9 @@ WORTH_SHREDDING = 4
 MAX_IN_FLIGHT = 8
 """Batches on their way and not yet acknowledged."""
 
+MAX_CERTIFICATE = 4096
+"""Bytes of a certificate that introduces an author."""
+
 _COUNTER = (1 << COUNTER_BITS) - 1
 _T = TypeVar("_T")
 
@@ -80,6 +83,8 @@ class Received:
 
     batch: Batch
     keys: Mapping[bytes, bytes]
+    author: bytes = b""
+    """Certificate (DER) of the author, where the peer sent one along; not judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,8 @@ class Acknowledged:
 
     stored: Mapping[StreamId, int]
     safe: Mapping[StreamId, int]
+    office: Mapping[StreamId, int] = field(default_factory=dict)
+    """What head office has stored, as the peer heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,8 @@ class Resynced:
     """A batch of ours did not fit; `owed` now starts from where the peer really is."""
 
     vector: Mapping[StreamId, Head]
+    refused: Sequence[StreamId] = ()
+    """Streams the peer takes nothing of; nothing more of them is owed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +154,13 @@ class Session:
     """Whether the peer may have facts of a scope (from its certificate)."""
 
     software: str = ""
+    name: str = ""
     peer_scopes: tuple[str, ...] = ()
     frozen: set[StreamId] = field(default_factory=set)
     """Forked streams: nothing of them is sent."""
+
+    refused: set[StreamId] = field(default_factory=set)
+    """Streams the peer does not take: held back until it says where it is in them."""
 
     _peer: dict[StreamId, int] = field(default_factory=dict)
     _sent: dict[StreamId, int] = field(default_factory=dict)
@@ -172,7 +185,14 @@ class Session:
             positions.append(Position(head.stream.name(), head.seq, head.hash))
         return wire.encode(
             Hello(
-                OLDEST, PROTOCOL, self.scopes, self.kinds, tuple(positions), time_ms, self.software
+                OLDEST,
+                PROTOCOL,
+                self.scopes,
+                self.kinds,
+                tuple(positions),
+                time_ms,
+                self.software,
+                self.name,
             )
         )
 
@@ -223,14 +243,20 @@ class Session:
         return [
             (head.stream, after)
             for head in ours
-            if head.stream.scope in self.peer_scopes
-            and head.stream not in self.frozen
+            if self._wanted(head.stream)
             and head.seq
             > (after := max(self._peer.get(head.stream, 0), self._sent.get(head.stream, 0)))
         ]
 
-    def send(self, batch: Batch, keys: Mapping[bytes, bytes] | None = None) -> bytes:
+    def send(
+        self, batch: Batch, keys: Mapping[bytes, bytes] | None = None, author: bytes = b""
+    ) -> bytes:
         """Return a batch as a payload, and note it as on its way.
+
+        Args:
+            batch: What the peer lacks.
+            keys: Of the persons in it.
+            author: The certificate of its node, to introduce it.
 
         Raises:
             LocalProtocolError: We have not greeted.
@@ -242,12 +268,24 @@ class Session:
             self._told[batch.stream] = len(self._told)
         self._sent[batch.stream] = batch.last
         self._in_flight.append((batch.stream, batch.last))
-        return wire.encode(_to_facts(ref, batch, dict(keys or {})))
+        return wire.encode(_to_facts(ref, batch, dict(keys or {}), author))
 
-    def acknowledge(self, stored: Mapping[StreamId, int], safe: Mapping[StreamId, int]) -> bytes:
-        """Return what we hold now, as a payload."""
+    def acknowledge(
+        self,
+        stored: Mapping[StreamId, int],
+        safe: Mapping[StreamId, int],
+        office: Mapping[StreamId, int] | None = None,
+    ) -> bytes:
+        """Return what we hold now, and what head office is heard to hold, as a payload."""
         self._expect_greeted()
-        return wire.encode(Ack(self._refs(stored), self._refs(safe)))
+        return wire.encode(Ack(self._refs(stored), self._refs(safe), self._refs(office or {})))
+
+    def refuse(self, streams: Iterable[StreamId]) -> bytes:
+        """Return that we take nothing of some streams; `resync` takes it back."""
+        self._expect_greeted()
+        return wire.encode(
+            Vector((), tuple(ref for ref, _ in self._refs(dict.fromkeys(streams, 0))))
+        )
 
     def resync(self, vector: Iterable[Head]) -> bytes:
         """Return where we really are: the answer to a batch that did not fit."""
@@ -272,7 +310,14 @@ class Session:
         return sum(
             max(0, head.seq - self._peer.get(head.stream, 0))
             for head in ours
-            if head.stream.scope in self.peer_scopes and head.stream not in self.frozen
+            if self._wanted(head.stream)
+        )
+
+    def _wanted(self, stream: StreamId) -> bool:
+        return (
+            stream.scope in self.peer_scopes
+            and stream not in self.frozen
+            and stream not in self.refused
         )
 
     def _expect_greeted(self) -> None:
@@ -314,28 +359,36 @@ class Session:
         batch = _to_batch(stream, message)
         if len(message.keys) > len(batch.facts):
             raise RemoteProtocolError(f"{len(message.keys)} keys for {len(batch.facts)} facts.")
+        if len(message.author) > MAX_CERTIFICATE:
+            raise RemoteProtocolError(f"A certificate of {len(message.author)} bytes.")
         # What a peer sends us it holds itself.
         self._peer[stream] = max(self._peer.get(stream, 0), batch.last)
-        return Received(batch, message.keys)
+        return Received(batch, message.keys, message.author)
 
     def _on_ack(self, message: Ack) -> Acknowledged:
         told = list(self._told)
         stored = {self._resolve(ref, told): seq for ref, seq in message.stored}
         safe = {self._resolve(ref, told): seq for ref, seq in message.safe}
+        office = {self._resolve(ref, told): seq for ref, seq in message.office}
         for stream, seq in stored.items():
             self._peer[stream] = max(self._peer.get(stream, 0), seq)
         self._in_flight = [
             (stream, last) for stream, last in self._in_flight if last > self._peer.get(stream, 0)
         ]
-        return Acknowledged(stored, safe)
+        return Acknowledged(stored, safe, office)
 
     def _on_vector(self, message: Vector) -> Resynced:
         vector = _vector(message.positions)
         for stream, head in vector.items():
             self._peer[stream] = head.seq
             self._sent.pop(stream, None)
-        self._in_flight = [entry for entry in self._in_flight if entry[0] not in vector]
-        return Resynced(vector)
+        told = list(self._told)
+        refused = [self._resolve(ref, told) for ref in message.refused]
+        self.refused.difference_update(vector)
+        self.refused.update(refused)
+        done = {*vector, *refused}
+        self._in_flight = [entry for entry in self._in_flight if entry[0] not in done]
+        return Resynced(vector, refused)
 
     @staticmethod
     def _resolve(ref: StreamRef, named: Sequence[StreamId]) -> StreamId:
@@ -362,7 +415,7 @@ def _spread(column: list[_T], n: int) -> list[_T]:
     return column * n if len(column) == 1 else column
 
 
-def _to_facts(ref: StreamRef, batch: Batch, keys: dict[bytes, bytes]) -> Facts:
+def _to_facts(ref: StreamRef, batch: Batch, keys: dict[bytes, bytes], author: bytes) -> Facts:
     facts = batch.facts
     bodies = [fact.body for fact in facts]
     column = shred(bodies) if len(facts) >= WORTH_SHREDDING else None
@@ -379,6 +432,7 @@ def _to_facts(ref: StreamRef, batch: Batch, keys: dict[bytes, bytes]) -> Facts:
         bodies if column is None else [],
         column,
         keys,
+        author,
     )
 
 
