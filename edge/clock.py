@@ -44,6 +44,10 @@ class Clock:
         """Return the time and who vouches for it."""
         return self._time.now(self._wall(), self._elapsed())
 
+    def elapsed(self) -> int:
+        """Return milliseconds that no jump of a clock moves."""
+        return self._elapsed()
+
     def hear(self, source: Trust, ms: int) -> None:
         """Take the time from somebody."""
         self._time.hear(source, ms, self._elapsed())

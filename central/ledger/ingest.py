@@ -26,11 +26,19 @@ class Incoming:
     bodies: Sequence[Body | BadFact | None]
     keys: Mapping[bytes, bytes]
     peer: Identity
+    author: Identity | None = None
+    """Of the author, by a certificate of ours that came along."""
 
     @classmethod
-    def of(cls, batch: Batch, keys: Mapping[bytes, bytes], peer: Identity) -> "Incoming":
+    def of(
+        cls,
+        batch: Batch,
+        keys: Mapping[bytes, bytes],
+        peer: Identity,
+        author: Identity | None = None,
+    ) -> "Incoming":
         """Read the bodies of a batch."""
-        return cls(batch, [views.read(fact) for fact in batch.facts], keys, peer)
+        return cls(batch, [views.read(fact) for fact in batch.facts], keys, peer, author)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +68,20 @@ class Fork:
 
 
 @dataclass(frozen=True, slots=True)
+class Unwelcome:
+    """Its node is revoked or not known here: nothing of the stream is taken, whoever brings it."""
+
+    stream: StreamId
+
+
+@dataclass(frozen=True, slots=True)
 class Nonsense:
     """It cannot be true; nothing of it was stored."""
 
     error: RemoteProtocolError
 
 
-Outcome = Stored | Gap | Fork | Nonsense
+Outcome = Stored | Gap | Fork | Unwelcome | Nonsense
 
 
 def ingest(unit: Unit, arrived: Sequence[Incoming]) -> list[Outcome]:
@@ -96,6 +111,8 @@ def _take(
     batch = incoming.batch
     stream = batch.stream
     public_key = _author(unit, incoming)
+    if public_key is None:
+        return Unwelcome(stream)
     cursor = unit.cursor(stream)
     if cursor.frozen:
         return _known_fork(unit, stream)
@@ -123,21 +140,28 @@ def _take(
     return Stored(unit.cursor(stream).head, len(tail))
 
 
-def _author(unit: Unit, incoming: Incoming) -> Ed25519PublicKey:
-    """Return the key of the stream's node, which must be one of ours and may write there."""
+def _author(unit: Unit, incoming: Incoming) -> Ed25519PublicKey | None:
+    """Return the key of the stream's node; None if it is none of ours (any more).
+
+    Raises:
+        NotAllowed: It may not write there.
+    """
     stream, peer = incoming.batch.stream, incoming.peer
     own = unit.state.own
     if stream.node == own.node:
         return own.key.public_key()
     member = unit.state.members.get(stream.node)
-    if member is None and stream.node == peer.node:
-        # Certified by us before our database was restored: its certificate stands for it.
-        store, key = peer.store, Ed25519PublicKey.from_public_bytes(peer.public_key)
-    elif member is None or member.revoked:
-        raise NotAllowed(
-            f"Stream {stream}: its node is "
-            f"{'revoked' if member else 'not known here'}; nothing of it is taken."
-        )
+    if member is None:
+        # Certified by us before our database was restored: its certificate stands for it,
+        # its own at the other end of the line or one that another node carries for it.
+        for shown in (peer, incoming.author):
+            if shown is not None and shown.node == stream.node:
+                store, key = shown.store, Ed25519PublicKey.from_public_bytes(shown.public_key)
+                break
+        else:
+            return None
+    elif member.revoked:
+        return None
     else:
         store, key = member.store, member.public_key
     if stream.scope != store:

@@ -48,7 +48,7 @@ async def exchange(ledger: Ledger, peers: Peers, peer: Identity, body: bytes) ->
     payloads = deque(wire.split(body))
     if not payloads:
         raise RemoteProtocolError("An empty body: expected a greeting.")
-    conversation = Conversation(ledger, peer)
+    conversation = Conversation(ledger, peer, peers.introduced)
     greeted = await conversation.read(payloads.popleft())
     answer: list[bytes] = []
     outcomes = [outcome async for outcome in _take_all(conversation, payloads)]
@@ -92,7 +92,7 @@ class Live:
     def __init__(self, ledger: Ledger, peers: Peers, peer: Identity) -> None:
         """Prepare; `serve` does it."""
         self._ledger, self._peers, self._peer = ledger, peers, peer
-        self._conversation = Conversation(ledger, peer)
+        self._conversation = Conversation(ledger, peer, peers.introduced)
         self._socket = web.WebSocketResponse(
             heartbeat=_HEARTBEAT_S,
             timeout=_GOODBYE_S,

@@ -4,12 +4,12 @@ Knows nothing of HTTP: a carrier gives it payloads and takes payloads.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from central import SOFTWARE
 from central.ledger import journal
-from central.ledger.ingest import Fork, Gap, Incoming, Nonsense, Outcome, Stored
+from central.ledger.ingest import Fork, Gap, Incoming, Nonsense, Outcome, Stored, Unwelcome
 from central.ledger.ledger import Ledger, wall_ms
 from sync import facts
 from sync.chain import ALL, Head, StreamId
@@ -29,6 +29,9 @@ class Conversation:
 
     ledger: Ledger
     peer: Identity
+    introduced: Callable[[bytes], Identity | None] = lambda _: None
+    """Says whose certificate (DER) that is; None: nobody's we would believe."""
+
     session: Session = field(init=False)
     _told_safe: dict[StreamId, int] = field(default_factory=dict)
     _told_forks: set[StreamId] = field(default_factory=set)
@@ -62,7 +65,8 @@ class Conversation:
     def _read(self, payload: bytes) -> Event | Incoming:
         event = self.session.receive(payload)
         if isinstance(event, Received):
-            return Incoming.of(event.batch, event.keys, self.peer)
+            author = self.introduced(event.author) if event.author else None
+            return Incoming.of(event.batch, event.keys, self.peer, author)
         return event
 
     async def compare(self, greeted: Greeted) -> list[bytes]:
@@ -102,6 +106,8 @@ class Conversation:
                     gaps[head.stream] = head
                 case Fork(stream, seq, ours, theirs):
                     payloads += self._fork(stream, seq, ours, theirs)
+                case Unwelcome(stream):
+                    payloads.append(self.session.refuse([stream]))
                 case Nonsense(error):
                     raise error
         if stored:

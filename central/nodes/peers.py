@@ -68,6 +68,17 @@ class Peers:
         self.check(identity)
         return identity
 
+    def introduced(self, certificate: bytes) -> Identity | None:
+        """Say whose certificate (DER) came with facts; None if it is none of ours.
+
+        Dates are not judged: what was written while it was good stays good.
+        """
+        try:
+            read = x509.load_der_x509_certificate(certificate)
+            return judge(read, self._authority, None)
+        except (BadIdentity, ValueError):
+            return None
+
     def check(self, identity: Identity) -> None:
         """Look again whether a peer is still welcome.
 

@@ -98,7 +98,7 @@ async def live_socket(
             socket = await client.ws_connect(
                 url,
                 ssl=context,
-                server_hostname=CENTRAL_HOST,
+                server_hostname=CENTRAL_HOST if context.check_hostname else None,
                 heartbeat=heartbeat_s,
                 max_msg_size=wire.MAX_PAYLOAD,
                 compress=0,

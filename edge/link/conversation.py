@@ -1,16 +1,22 @@
-"""One conversation with central: the pure session on one side, the store on the other."""
+"""One conversation: the pure session on one side, the store on the other.
 
-from collections.abc import Iterable
+With head office or with another node of the store: what differs is whose time it is,
+and that nodes tell each other what head office has said.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import structlog
 
 from edge.clock import Clock
+from edge.link.trust import Trusted
 from edge.store.journal import Fork, Gap, UnknownAuthor
-from edge.store.store import Store
+from edge.store.store import CENTRAL, Store
 from sync import facts as vocabulary
-from sync.chain import ALL, Head, StreamId
+from sync.chain import ALL, Head, StreamId, genesis
 from sync.clock import Trust
-from sync.errors import NotAllowed
+from sync.errors import BadIdentity, NotAllowed
 from sync.exchange.session import (
     Acknowledged,
     ForkSeen,
@@ -25,56 +31,136 @@ from sync.exchange.session import (
 
 _log = structlog.get_logger()
 
+RELAY_AFTER_MS = 2000
+"""Others' facts are carried on live only once their author had this long to do it itself."""
+
+Keys = Mapping[bytes, bytes]
+"""Persons to their keys."""
+
 
 class NewLifeNeeded(Exception):
-    """Central knows more of our stream than we do: this disk is not the latest one."""
+    """Somebody knows more of our stream than we do: this disk is not the latest one."""
+
+    def __init__(self, cause: str, stream: StreamId) -> None:
+        """Name the cause, and the life that has to end."""
+        super().__init__(cause)
+        self.stream = stream
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end."""
+
+    name: str
+    """As in the table `peers`: `CENTRAL`, or a node in hexadecimal."""
+
+    trust: Trust
+    """What its time is worth."""
+
+
+HEAD_OFFICE = Peer(CENTRAL, Trust.CENTRAL)
+
+
+def neighbour(node: bytes) -> Peer:
+    """Return another node of the store as a peer."""
+    return Peer(node.hex(), Trust.PEER)
 
 
 class Conversation:
     """Takes payloads in and gives payloads out; knows nothing of how they travel."""
 
-    def __init__(self, store: Store, clock: Clock, software: str) -> None:
-        """Begin; nothing is said yet."""
-        self._store, self._clock = store, clock
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        software: str,
+        peer: Peer = HEAD_OFFICE,
+        *,
+        name: str = "",
+        relay_after_ms: int = RELAY_AFTER_MS,
+        trusted: Trusted | None = None,
+    ) -> None:
+        """Begin; nothing is said yet.
+
+        Args:
+            store: What is talked about.
+            clock: Hears the peer's time.
+            software: What this program calls itself.
+            peer: Who is at the other end.
+            name: What the installer called this machine.
+            relay_after_ms: How long others' facts wait for their author to bring them.
+            trusted: Judges certificates that come with a batch; None: nobody is introduced.
+        """
+        self._store, self._clock, self.peer = store, clock, peer
+        self._relay_after_ms, self._trusted = relay_after_ms, trusted
+        self.lock: Callable[[Keys], Keys] = dict
+        """What becomes of persons' keys on their way out."""
+
         self.scopes = (store.store, ALL)
         self._session = Session(
             scopes=self.scopes,
             kinds=vocabulary.readable(),
             may_read=lambda scope: scope in self.scopes,
             software=software,
+            name=name,
             frozen=set(store.frozen()),
         )
         self.slow_ms = 0
-        """How long central asked us to wait."""
+        """How long the peer asked us to wait."""
+
+        self.peer_name = ""
+        """What its installer calls it; empty until it has greeted."""
+
+        self.due_ms: int | None = None
+        """In how long something held back by `next` is due; None: nothing is."""
+
+        self._since: dict[StreamId, tuple[int, int]] = {}
+        self._introduced: set[StreamId] = set()
+        self._refused: set[StreamId] = set()
+        self._told: dict[StreamId, int] = {}
+        """What the peer knows that we hold, of streams of others."""
+
+        self._told_office: dict[StreamId, tuple[int, int]] = {}
 
     def greet(self) -> bytes:
         """Return our greeting."""
         now = self._clock.now()
-        return self._session.hello(self._store.heads(), now.ms if now.trust else None)
+        # What one neighbour told us, another one asks of it, or of somebody better.
+        says = now.trust not in (Trust.NONE, Trust.PEER) or (now.trust and self.peer == HEAD_OFFICE)
+        heads = self._store.heads()
+        self._told = {head.stream: head.seq for head in heads}
+        return self._session.hello(heads, now.ms if says else None)
 
     def assume(self) -> None:
-        """Begin to send before central has greeted, from what it held last time."""
-        self._session.assume(self._store.peer_holds(), self.scopes)
+        """Begin to send before the peer has greeted, from what it held last time."""
+        self._session.assume(self._store.peer_holds(self.peer.name), self.scopes)
 
     async def take(self, payload: bytes) -> list[bytes]:
-        """Take what central said; return what to say to it.
+        """Take what the peer said; return what to say to it.
 
         Raises:
-            RemoteProtocolError: Central talks nonsense; nothing of this was stored.
+            RemoteProtocolError: It talks nonsense; nothing of this was stored.
             NewLifeNeeded: It knows more of our stream than we do.
         """
         event = self._session.receive(payload)
         match event:
             case Greeted():
                 if event.hello.time_ms is not None:
-                    self._clock.hear(Trust.CENTRAL, event.hello.time_ms)
+                    self._clock.hear(self.peer.trust, event.hello.time_ms)
+                self.peer_name = "".join(c for c in event.hello.name[:64] if c.isprintable())
                 return await self._compare(event.vector.values())
             case Resynced():
+                if event.refused:
+                    _log.warning(
+                        "batch.not_taken",
+                        peer=self.peer.name,
+                        streams=[str(stream) for stream in event.refused],
+                    )
                 return await self._compare(event.vector.values())
             case Received():
                 return await self._store_batch(event)
             case Acknowledged():
-                self._store.note_peer(event.stored, event.safe)
+                self._acknowledged(event)
             case ForkSeen():
                 return await self._fork(event.stream, event.seq, b"")
             case SlowedDown():
@@ -82,39 +168,140 @@ class Conversation:
         return []
 
     async def next(self) -> bytes | None:
-        """Return the next batch central lacks; None if it lacks nothing, or enough is on its way.
+        """Return the next batch the peer lacks; None if it lacks nothing, or enough is on its way.
+
+        Head office's facts go first, for they introduce nodes; then our own.
 
         Raises:
             StoreDamaged: Our own chain is not what was written; it is not sent.
         """
-        for stream, after in self._session.owed(self._store.heads()):
+        owed = self._session.owed(self._store.heads())
+        if not owed:
+            self.due_ms = None
+            return None
+        office, _ = await self._store.office()
+        own = self._store.key.node
+        owed.sort(key=lambda entry: (entry[0].node != office, entry[0].node != own, entry[0]))
+        for stream, after in self._due(owed):
             found = await self._store.batch(stream, after)
             if found is not None:
-                return self._session.send(*found)
+                batch, keys = found
+                author = b""
+                if stream.node not in (own, office) and stream not in self._introduced:
+                    author = await self._store.certificate(stream.node)
+                    self._introduced.add(stream)
+                return self._session.send(batch, self.lock(keys), author)
         return None
+
+    async def news(self) -> list[bytes]:
+        """Return what the peer may want to hear that is no fact.
+
+        That we hold others' facts, so that it need not send them; that we would take now what
+        we refused; and, to a neighbour, what head office has acknowledged.
+        """
+        said = []
+        welcome = [stream for stream in self._refused if await self._store.knows(stream.node)]
+        if welcome:
+            ours = {head.stream: head for head in self._store.heads()}
+            said.append(
+                self._session.resync(
+                    ours.get(stream) or Head(stream, 0, genesis(stream)) for stream in welcome
+                )
+            )
+            self._refused.difference_update(welcome)
+        held = {
+            head.stream: head.seq
+            for head in self._store.heads()
+            if head.stream.node != self._store.key.node
+            and head.stream.scope in self.scopes
+            and head.seq > self._told.get(head.stream, 0)
+        }
+        self._told |= held
+        office: dict[StreamId, tuple[int, int]] = {}
+        if self.peer != HEAD_OFFICE:
+            office = {
+                stream: at
+                for stream, at in self._store.central_holds().items()
+                if stream.scope in self.scopes and self._told_office.get(stream) != at
+            }
+            self._told_office |= office
+        if held or office:
+            stored = {stream: stored for stream, (stored, _) in office.items() if stored}
+            safe = {stream: safe for stream, (_, safe) in office.items() if safe}
+            said.append(self._session.acknowledge(held, safe, stored))
+        return said
 
     @property
     def lacks(self) -> int:
-        """How many facts central has not acknowledged."""
+        """How many facts the peer has not acknowledged."""
         return self._session.lacks(self._store.heads())
+
+    def _due(self, owed: list[tuple[StreamId, int]]) -> list[tuple[StreamId, int]]:
+        """Leave out what its author, or somebody nearer to it, will bring any moment."""
+        now = self._clock.elapsed()
+        own = self._store.key.node
+        since = {}
+        due = []
+        self.due_ms = None
+        for stream, after in owed:
+            if stream.node == own or not self._relay_after_ms:
+                due.append((stream, after))
+                continue
+            seen = self._since.get(stream)
+            since[stream] = seen if seen and seen[0] == after else (after, now)
+            left = since[stream][1] + self._relay_after_ms - now
+            if left <= 0:
+                due.append((stream, after))
+            else:
+                self.due_ms = left if self.due_ms is None else min(self.due_ms, left)
+        self._since = since
+        return due
+
+    def _acknowledged(self, event: Acknowledged) -> None:
+        ours = {head.stream for head in self._store.heads()}
+        stored = {stream: seq for stream, seq in event.stored.items() if stream in ours}
+        safe = {stream: seq for stream, seq in event.safe.items() if stream in ours}
+        if self.peer == HEAD_OFFICE:
+            self._store.note_peer(stored, safe)
+        else:
+            self._store.note_peer(stored, {}, self.peer.name)
+            self._store.hear_of_central(event.office, safe)
 
     async def _store_batch(self, event: Received) -> list[bytes]:
         stream = event.batch.stream
         try:
+            await self._introduce(stream, event.author)
             await self._store.receive(event.batch, event.keys)
         except Gap:
             return [self._session.resync([head for head in self._store.heads() if head.seq])]
         except UnknownAuthor as error:
             _log.info("batch.author_unknown", stream=str(stream), reason=str(error))
-            return []
+            return self._refuse(stream)
         except Fork as fork:
             return await self._fork(stream, fork.seq, fork.theirs)
         except NotAllowed as error:
             _log.warning("batch.refused", stream=str(stream), reason=str(error))
-            return []
+            return self._refuse(stream)
         held = {head.stream: head.seq for head in self._store.heads()}
-        self._store.note_peer({stream: event.batch.last}, {})  # what it sends, it holds
+        self._store.note_peer({stream: event.batch.last}, {}, self.peer.name)  # it holds it
+        self._told[stream] = held[stream]
         return [self._session.acknowledge({stream: held[stream]}, {})]
+
+    def _refuse(self, stream: StreamId) -> list[bytes]:
+        """Take nothing of a stream, and let the others go on."""
+        self._refused.add(stream)
+        return [self._session.refuse([stream])]
+
+    async def _introduce(self, stream: StreamId, certificate: bytes) -> None:
+        if not certificate or self._trusted is None or await self._store.knows(stream.node):
+            return
+        try:
+            identity = self._trusted.author(certificate)
+        except BadIdentity as error:
+            _log.warning("author.not_introduced", stream=str(stream), reason=str(error))
+            return
+        if identity.node == stream.node:
+            await self._store.introduce(identity, certificate)
 
     async def _compare(self, theirs: Iterable[Head]) -> list[bytes]:
         ours = {head.stream: head for head in self._store.heads()}
@@ -126,13 +313,13 @@ class Conversation:
             verdict = standing(head, mine, lambda _stream, _seq, known=known: known)  # type: ignore[misc]
             if head.stream == self._store.stream and verdict in (Standing.AHEAD, Standing.FORKED):
                 raise NewLifeNeeded(
-                    "peer knew more" if verdict is Standing.AHEAD else "fork",
+                    "peer knew more" if verdict is Standing.AHEAD else "fork", head.stream
                 )
             if verdict is Standing.FORKED:
                 said += await self._fork(head.stream, head.seq, head.hash)
             elif mine is not None:
                 held[head.stream] = min(head.seq, mine.seq)
-        self._store.note_peer(held, {})
+        self._store.note_peer(held, {}, self.peer.name)
         return said
 
     async def _fork(self, stream: StreamId, seq: int, theirs: bytes) -> list[bytes]:
@@ -140,5 +327,5 @@ class Conversation:
         ours = await self._store.hash_at(stream, seq) or b""
         await self._store.write(lambda unit: unit.freeze(stream, seq, theirs))
         if stream == self._store.stream:
-            raise NewLifeNeeded("fork")
+            raise NewLifeNeeded("fork", stream)
         return [self._session.fork(stream, seq, ours, theirs)]

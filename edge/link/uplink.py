@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import structlog
@@ -20,6 +21,8 @@ from edge.enrol import renew
 from edge.link import tls
 from edge.link.carrier import LinkRefused, LinkUnreachable, LiveRefused, exchange, live_socket
 from edge.link.conversation import Conversation, NewLifeNeeded
+from edge.link.live import speak
+from edge.link.trust import Trusted
 from edge.store.connection import StoreDamaged
 from edge.store.store import Store
 from sync.errors import SyncError
@@ -84,6 +87,7 @@ class Uplink:
         """
         self._data, self._central, self._store, self._clock = data, central, store, clock
         self._random, self._incarnation, self._software = random, incarnation, software
+        self._trusted: Trusted | None = None
         self.state = LinkState(since_ms=clock.now().ms)
         self._woken = store.watch()
         self._task: asyncio.Task[None] | None = None
@@ -95,6 +99,7 @@ class Uplink:
     async def start(self) -> None:
         """Begin to speak."""
         self._http = aiohttp.ClientSession(auto_decompress=False)
+        self._trusted = Trusted(self._data, self._store, self._clock)
         self._task = asyncio.create_task(self._run(), name="uplink")
 
     async def close(self) -> None:
@@ -148,8 +153,9 @@ class Uplink:
             wait = min(wait * 2, LONGEST_WAIT_S)
 
     async def _begin_life(self, need: NewLifeNeeded) -> None:
-        _log.warning("life.began", cause=str(need))
-        await self._store.begin_life(self._incarnation(), str(need))
+        if need.stream == self._store.stream:  # nobody else has begun it meanwhile
+            _log.warning("life.began", cause=str(need))
+            await self._store.begin_life(self._incarnation(), str(need))
 
     async def _pause(self, seconds: float) -> None:
         seconds = max(seconds, 0.05)
@@ -176,65 +182,33 @@ class Uplink:
 
     async def _live(self) -> None:
         """Speak over one WebSocket until it ends."""
-        talk = Conversation(self._store, self._clock, self._software)
+        talk = self._talk()
         context = tls.client_context(self._data)
         async with live_socket(self._client, self._central, context, HEARTBEAT_S) as socket:
-            await self._say(socket, [talk.greet()])
-            listener = asyncio.create_task(self._listen(socket, talk))
             keeper = asyncio.create_task(self._keep())
             try:
-                await listener
+                await speak(
+                    socket,
+                    talk,
+                    self._woken,
+                    self.state,
+                    greeted=self._up,
+                    turn=self._one_at_a_time,
+                )
             finally:
-                for task in (listener, keeper):
-                    task.cancel()
-                await asyncio.gather(listener, keeper, return_exceptions=True)
-
-    async def _listen(self, socket: aiohttp.ClientWebSocketResponse, talk: Conversation) -> None:
-        pusher: asyncio.Task[None] | None = None
-        try:
-            async for message in socket:
-                if message.type is not aiohttp.WSMsgType.BINARY:
-                    continue
-                self.state.bytes_in += len(message.data)
-                await self._say(socket, await talk.take(message.data))
-                if pusher is None:
-                    self._heard = True
-                    self._up()
-                    pusher = asyncio.create_task(self._push(socket, talk))
-                elif pusher.done():
-                    pusher.result()
-                self._woken.set()  # an acknowledgement may have opened the window
-        finally:
-            if pusher is not None:
-                pusher.cancel()
-                await asyncio.gather(pusher, return_exceptions=True)
+                keeper.cancel()
+                await asyncio.gather(keeper, return_exceptions=True)
         reason = f"central closed the link ({socket.close_code})"
         if socket.close_code == aiohttp.WSCloseCode.POLICY_VIOLATION:
             raise LinkRefused(f"{reason}: this node may not exchange; ask head office.")
         raise LinkUnreachable(f"{reason}.")
 
-    async def _push(self, socket: aiohttp.ClientWebSocketResponse, talk: Conversation) -> None:
-        while not socket.closed:
-            self._woken.clear()
-            if talk.slow_ms:
-                await asyncio.sleep(talk.slow_ms / 1000)
-                talk.slow_ms = 0
-            async with self._one_at_a_time:
-                while (payload := await talk.next()) is not None:
-                    await self._say(socket, [payload])
-            await self._woken.wait()
-
-    async def _say(self, socket: aiohttp.ClientWebSocketResponse, payloads: list[bytes]) -> None:
-        for payload in payloads:
-            self.state.bytes_out += len(payload)
-            try:
-                await socket.send_bytes(payload)
-            except (ConnectionError, aiohttp.ClientError) as error:
-                raise LinkUnreachable(f"The link broke: {error}") from error
+    def _talk(self, **more: Any) -> Conversation:
+        return Conversation(self._store, self._clock, self._software, trusted=self._trusted, **more)
 
     async def _one_shot(self) -> bool:
         """Exchange once over POST; return whether another round would carry more."""
-        talk = Conversation(self._store, self._clock, self._software)
+        talk = self._talk(relay_after_ms=0)
         if self._heard:
             # After a crash what we remember of central may be old: then ask before sending.
             talk.assume()
@@ -274,6 +248,7 @@ class Uplink:
 
     def _up(self) -> None:
         _log.info("link.live", attempts=self.state.attempts)
+        self._heard = True
         self.state.state, self.state.last_error, self.state.attempts = "live", "", 0
         self.state.since_ms = self._clock.now().ms
 

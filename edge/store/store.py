@@ -40,6 +40,7 @@ from sync.errors import NotAllowed, SyncError
 from sync.facts.change import ACTOR_BYTES
 from sync.facts.node import IncarnationBegan, StoreDescribed
 from sync.facts.sale import Stage
+from sync.identity import Identity
 from sync.merge import stock as merge
 from sync.merge.document import Document
 from sync.merge.history import History
@@ -177,8 +178,9 @@ class Store:
         """Hold what `open` opened."""
         self.path, self.key, self.store = path, key, store
         self._writer, self._reader = writer, reader
-        self._peer: dict[StreamId, tuple[int, int]] = {}
-        self._peer_dirty = False
+        self._peers: dict[str, dict[StreamId, tuple[int, int]]] = {CENTRAL: {}}
+        self._noted: set[tuple[str, StreamId]] = set()
+        """What peers hold that is not on disk yet."""
         self._watchers: set[asyncio.Event] = set()
 
     @classmethod
@@ -223,7 +225,7 @@ class Store:
         self = cls(path, key, store, writer, reader)
         try:
             await self._begin(incarnation, machine)
-            await self._load_peer()
+            await self._load_peers()
         except BaseException:
             await self.close()
             raise
@@ -314,9 +316,12 @@ class Store:
             Exception: Whatever `work` raised; nothing was stored.
         """
         result = await self._writer.write(work)
+        self._wake()
+        return result
+
+    def _wake(self) -> None:
         for watcher in self._watchers:
             watcher.set()
-        return result
 
     def watch(self) -> asyncio.Event:
         """Return an event that is set after each commit; the link waits on it."""
@@ -398,38 +403,118 @@ class Store:
 
         await self.write(lambda unit: unit.receive(batch, public_key, keys))
 
-    def note_peer(self, stored: Mapping[StreamId, int], safe: Mapping[StreamId, int]) -> None:
-        """Note what central holds; kept on disk by `keep_peer`, not once per acknowledgement."""
-        for stream, seq in stored.items():
-            self._peer[stream] = (seq, self._peer.get(stream, (0, 0))[1])
-        for stream, seq in safe.items():
-            self._peer[stream] = (self._peer.get(stream, (0, 0))[0], seq)
-        self._peer_dirty = True
+    async def introduce(self, identity: Identity, certificate: bytes) -> None:
+        """Keep the certificate (DER) of a node of which no fact has told; it has been judged."""
+        if not await self.knows(identity.node):
+            await self.write(
+                lambda unit: unit.introduce(
+                    identity.node, identity.store, identity.public_key, certificate
+                )
+            )
 
-    def peer_holds(self) -> dict[StreamId, int]:
-        """Return what central has acknowledged of each stream."""
-        return {stream: stored for stream, (stored, _) in self._peer.items()}
+    async def knows(self, node: bytes) -> bool:
+        """Whether facts of a node can be verified here, and it is not revoked."""
+        rows = await self._rows(
+            "SELECT length(public_key), 0 FROM roots WHERE node = ? "
+            "UNION ALL SELECT length(public_key), revoked FROM nodes WHERE node = ?",
+            (node, node),
+        )
+        return any(size for size, _ in rows) and not any(revoked for _, revoked in rows)
+
+    async def revoked(self, node: bytes) -> bool:
+        """Whether head office has revoked a node."""
+        rows = await self._rows("SELECT revoked FROM nodes WHERE node = ?", (node,))
+        return bool(rows and rows[0][0])
+
+    async def certificate(self, node: bytes) -> bytes:
+        """Return a node's newest certificate (DER); empty if none came by."""
+        rows = await self._rows(
+            "SELECT certificate FROM nodes WHERE node = ? AND certificate != x'' "
+            "UNION ALL SELECT certificate FROM introduced WHERE node = ?",
+            (node, node),
+        )
+        return rows[0][0] if rows else b""
+
+    async def members(self) -> dict[bytes, tuple[str, bytes]]:
+        """Return the other nodes of the store that are not revoked: name and public key."""
+        return {
+            node: (name, key)
+            for node, name, key in await self._rows(
+                "SELECT node, name, public_key FROM nodes "
+                "WHERE store = ? AND revoked = 0 AND node != ? UNION ALL "
+                "SELECT node, '', public_key FROM roots WHERE store = ? AND node != ? "
+                "AND node NOT IN (SELECT node FROM nodes)",
+                (self.store, self.key.node) * 2,
+            )
+        }
+
+    async def office(self) -> tuple[bytes, bytes]:
+        """Return the name and the public key of head office's node; empty before enrolment."""
+        rows = await self._rows("SELECT node, public_key FROM roots WHERE store = ?", (ALL,))
+        return rows[0] if rows else (b"", b"")
+
+    def note_peer(
+        self,
+        stored: Mapping[StreamId, int],
+        safe: Mapping[StreamId, int],
+        peer: str = CENTRAL,
+    ) -> None:
+        """Note what a peer holds; kept on disk by `keep_peer`, not once per acknowledgement."""
+        held = self._peers.setdefault(peer, {})
+        before = dict(held)
+        for stream, seq in stored.items():
+            held[stream] = (seq, held.get(stream, (0, 0))[1])
+        for stream, seq in safe.items():
+            held[stream] = (held.get(stream, (0, 0))[0], seq)
+        moved = {stream for stream, at in held.items() if before.get(stream) != at}
+        self._noted |= {(peer, stream) for stream in moved}
+        if moved and peer == CENTRAL:
+            self._wake()  # whoever has no link to head office wants to hear of it
+
+    def hear_of_central(self, stored: Mapping[StreamId, int], safe: Mapping[StreamId, int]) -> None:
+        """Note what somebody else says central holds: only ever more, of what we hold ourselves.
+
+        When central itself speaks, `note_peer` sets right what is wrong here.
+        """
+        ours = {head.stream: head.seq for head in self.heads()}
+        held = self._peers[CENTRAL]
+
+        def more(said: Mapping[StreamId, int], at: int) -> dict[StreamId, int]:
+            return {
+                stream: min(seq, ours[stream])
+                for stream, seq in said.items()
+                if min(seq, ours.get(stream, 0)) > held.get(stream, (0, 0))[at]
+            }
+
+        self.note_peer(more(stored, 0), more(safe, 1))
+
+    def peer_holds(self, peer: str = CENTRAL) -> dict[StreamId, int]:
+        """Return what a peer has acknowledged of each stream."""
+        return {stream: stored for stream, (stored, _) in self._peers.get(peer, {}).items()}
+
+    def central_holds(self) -> dict[StreamId, tuple[int, int]]:
+        """Return how far central has stored each stream, and how far that is safe there."""
+        return dict(self._peers[CENTRAL])
 
     async def keep_peer(self) -> None:
-        """Put on disk what central has acknowledged. Losing it costs a question, no fact."""
-        if not self._peer_dirty:
+        """Put on disk what peers have acknowledged. Losing it costs a question, no fact."""
+        if not self._noted:
             return
-        self._peer_dirty = False
-        held = dict(self._peer)
+        noted, self._noted = self._noted, set()
+        rows = [(peer, stream, *self._peers[peer][stream]) for peer, stream in noted]
 
         def work(unit: Unit) -> None:
-            for stream, (stored, safe) in held.items():
-                unit.peer(CENTRAL, stream, stored, safe)
+            for row in rows:
+                unit.peer(*row)
 
         await self._writer.write(work)
 
-    async def _load_peer(self) -> None:
-        for node, life, scope, stored, safe in await self._rows(
-            "SELECT node, incarnation, scope, stored, safe FROM peers "
-            "JOIN streams ON streams.id = peers.stream WHERE peer = ?",
-            (CENTRAL,),
+    async def _load_peers(self) -> None:
+        for peer, node, life, scope, stored, safe in await self._rows(
+            "SELECT peer, node, incarnation, scope, stored, safe FROM peers "
+            "JOIN streams ON streams.id = peers.stream"
         ):
-            self._peer[StreamId(node, life, scope)] = (stored, safe)
+            self._peers.setdefault(peer, {})[StreamId(node, life, scope)] = (stored, safe)
 
     async def sale(self, event: bytes) -> SaleView | None:
         """Return a sale; None if it is not here."""
@@ -520,7 +605,7 @@ class Store:
         for head in self.heads():
             if head.stream.node != self.key.node:
                 continue
-            stored = self._peer.get(head.stream, (0, 0))[0]
+            stored = self._peers[CENTRAL].get(head.stream, (0, 0))[0]
             waiting += max(0, head.seq - stored)
             if head.seq > stored:
                 rows = await self._rows(

@@ -230,13 +230,22 @@ async def test_streams_of_others(office, machine, tmp_path):
     other.writer.write(sale())
     mine = machine.writer
     for writer, why in (
-        (stranger, "not known here"),
         (wrong, "'S1' only"),
         (everyone, "'S1' only"),
     ):
         session = machine.session()
         first = session.hello([], None)
         await refused(office, machine, [first, session.send(writer.batch())], 403, why)
+    # A stranger's facts are not taken, and do not hold up what else I carry.
+    with nothing_changes(office):
+        status, events, _ = await machine.exchange(stranger.batch())
+        assert status == 200
+        assert [event.refused for event in events if isinstance(event, Resynced)] == [
+            [stranger.stream]
+        ]
+    _, events, _ = await machine.exchange(stranger.batch(), mine.batch())
+    (stored,) = (event.stored for event in events if isinstance(event, Acknowledged))
+    assert stored == {mine.stream: 2}
     # Somebody else's facts may be carried by anyone, but are signed by their author only.
     machine.writer = other.writer
     machine.writer.write(sale())
