@@ -25,6 +25,7 @@ from edge.enrol import DATABASE
 from edge.folder import Running
 from edge.keys import NodeKey
 from edge.link import tls
+from edge.link.peers import Peers
 from edge.link.uplink import Uplink
 from edge.memory import kept_small
 from edge.store.connection import StoreError
@@ -79,6 +80,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
             incarnation=_incarnation,
             software=f"karb {version('karb')}",
         )
+        peers = _peers(config, store, clock)
         admin = token.make("admin", secrets.token_bytes(token.SECRET_BYTES), SCOPES)
         server = Server(
             Node(
@@ -88,6 +90,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
                 counter=counter,
                 devices=devices.statuses,
                 link=link,
+                peers=peers.states if peers else None,
                 random=secrets.token_bytes,
                 version=version("karb"),
             ),
@@ -99,12 +102,61 @@ async def running(config: Config) -> AsyncIterator[Running]:
         counter.asking.hears = lambda: link.state.state == "live"
         await link.start()
         stack.push_async_callback(link.close)
+        if peers is not None:
+            await stack.enter_async_context(met(config, store, peers))
 
         await stack.enter_async_context(kept_small())
 
         told = _tell(config, port, admin)
         stack.callback(folder.untell, data)
         yield told
+
+
+@asynccontextmanager
+async def met(config: Config, store: Store, peers: Peers) -> AsyncIterator[None]:
+    """Speak with the store's other nodes.
+
+    Raises:
+        OSError: The address on the LAN is taken or not ours.
+    """
+    async with AsyncExitStack() as stack:
+        await peers.start(config.peers)
+        stack.push_async_callback(peers.close)
+        if config.lan is not None:
+            from edge.link.lan import LanServer  # noqa: PLC0415 - few stores need it
+
+            lan = LanServer(config.data, peers)
+            port = await lan.start(config.lan.listen)
+            stack.push_async_callback(lan.close)
+            _log.info("lan.listening", port=port)
+            if config.lan.discover:
+                from edge.link.discovery import Discovery  # noqa: PLC0415 - few stores need it
+
+                discovery = Discovery(
+                    peers,
+                    node=store.key.node,
+                    store=store.store,
+                    name=config.name,
+                    listen=Listen(config.lan.listen.host, port),
+                    interfaces=config.lan.interfaces,
+                )
+                await discovery.start()
+                stack.push_async_callback(discovery.close)
+        yield
+
+
+def _peers(config: Config, store: Store, clock: Clock) -> Peers | None:
+    if config.lan is None and not config.peers:
+        return None
+    return Peers(
+        config.data,
+        store,
+        clock,
+        name=config.name,
+        random=secrets.SystemRandom().random,
+        incarnation=_incarnation,
+        software=f"karb {version('karb')}",
+    )
 
 
 @asynccontextmanager

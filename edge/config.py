@@ -7,6 +7,12 @@
     language = "pl"
     clock = "auto"
 
+    [lan]
+    listen = "0.0.0.0:8788"
+
+    [[peers]]
+    url = "https://192.168.1.12:8788"
+
     [[tills]]
     id = "T1"
 
@@ -18,7 +24,9 @@
     [devices.options]
     columns = 42
 
-Only `name`, `store` and `central` are needed; `karb init` writes them.
+Only `name`, `store` and `central` are needed; `karb init` writes them. With `[lan]` the
+nodes of a store find each other and exchange directly; `[[peers]]` names those that
+multicast does not reach.
 """
 
 import re
@@ -64,10 +72,7 @@ class Listen:
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach it."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return ip_address(self.host).is_loopback if _is_ip(self.host) else self.host == "localhost"
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -78,6 +83,19 @@ class Till:
     """One place where a cashier sells."""
 
     id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lan:
+    """Where the store's other nodes call."""
+
+    listen: Listen
+
+    discover: bool = True
+    """Announce this node on the network, and look for others."""
+
+    interfaces: tuple[str, ...] = ()
+    """Addresses of this machine to do that on; none: all but loopback."""
 
 
 DEFAULT_TILLS = (Till("T1"),)
@@ -106,6 +124,10 @@ class Config:
     clock: str = "auto"
     """``rtc``: the machine keeps time while off, trust it; ``none``: it does not;
     ``auto``: trust it if it has a real-time clock."""
+
+    lan: Lan | None = None
+    peers: tuple[str, ...] = ()
+    """Addresses of other nodes of the store."""
 
     tills: tuple[Till, ...] = DEFAULT_TILLS
     devices: tuple[DeviceConfig, ...] = ()
@@ -170,6 +192,8 @@ def parse(table: Mapping[str, Any], data: Path) -> Config:
         tls_key=root.path("tls_key", data),
         language=root.choice("language", LANGUAGES),
         clock=root.choice("clock", CLOCKS),
+        lan=_lan(root),
+        peers=tuple(_peer(row) for row in root.rows("peers", ("url",))),
         tills=tills or DEFAULT_TILLS,
         devices=tuple(_device(row) for row in root.rows("devices", _DEVICE)),
     )
@@ -219,6 +243,9 @@ def first_file(name: str, store: str, central: str) -> str:
             'listen = "127.0.0.1:8787"',
             'language = "pl"',
             "",
+            "# [lan]",
+            '# listen = "0.0.0.0:8788"',
+            "",
             "[[tills]]",
             'id = "T1"',
             "",
@@ -241,6 +268,8 @@ _ROOT = (
     "tls_key",
     "language",
     "clock",
+    "lan",
+    "peers",
     "tills",
     "devices",
 )
@@ -297,6 +326,18 @@ class _Table:
             row.unknown(known)
         return rows
 
+    def table(self, key: str, known: tuple[str, ...]) -> "_Table | None":
+        """A table, its unknown keys noted; None if it is not there."""
+        value = self._table.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            self.wrong(key, f"a table written [{key}]")
+            return None
+        table = _Table(value, f"{key}.", self._mistakes)
+        table.unknown(known)
+        return table
+
     def options(self) -> dict[str, str]:
         """A driver's settings; numbers and switches become the text drivers read."""
         value = self._table.get("options", {})
@@ -332,13 +373,47 @@ def _address(root: _Table) -> str:
     return text.rstrip("/")
 
 
-def _listen(root: _Table) -> Listen:
-    text = root.text("listen", "127.0.0.1:8787")
+def _listen(table: _Table, default: str = "127.0.0.1:8787") -> Listen:
+    text = table.text("listen", default)
     try:
         return parse_listen(text)
     except ValueError:
-        root.wrong("listen", "HOST:PORT, as 127.0.0.1:8787 or [::1]:8787")
+        table.wrong("listen", f"HOST:PORT, as {default} or [::1]:8787")
         return Listen("127.0.0.1", 0)
+
+
+def _lan(root: _Table) -> Lan | None:
+    table = root.table("lan", ("listen", "discover", "interfaces"))
+    if table is None:
+        return None
+    listen = _listen(table, "0.0.0.0:8788")
+    if not _is_ip(listen.host):
+        table.wrong("listen", "an address of this machine and a port, as 0.0.0.0:8788")
+    discover = table.get("discover")
+    if discover is not None and not isinstance(discover, bool):
+        table.wrong("discover", "true or false")
+    interfaces = table.get("interfaces") or []
+    if not isinstance(interfaces, list) or not all(
+        isinstance(one, str) and _is_ip(one) for one in interfaces
+    ):
+        table.wrong("interfaces", 'addresses of this machine, as ["192.168.1.10"]')
+        interfaces = []
+    return Lan(listen, discover is not False, tuple(interfaces))
+
+
+def _peer(row: _Table) -> str:
+    text = row.text("url")
+    if text and not is_address(text):
+        row.wrong("url", "an address as https://192.168.1.12:8788")
+    return text.rstrip("/")
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _device(row: _Table) -> DeviceConfig:

@@ -81,7 +81,6 @@ class Authority:
             node_key.public_key(),
             [x509.UniformResourceIdentifier(NODE_URI + node.hex())],
             timedelta(days=365 * AUTHORITY_YEARS - 1),
-            None,
         )
         write_secret(folder.authority_key, _pem(key))
         write_secret(folder.node_key, _pem(node_key))
@@ -130,7 +129,10 @@ class Authority:
                 x509.UniformResourceIdentifier(STORE_URI + store),
             ],
             timedelta(days=NODE_DAYS),
+            # Nodes of a store call each other, too. No certificate of a node can pass for head
+            # office's: it has no host's name in it.
             ExtendedKeyUsageOID.CLIENT_AUTH,
+            ExtendedKeyUsageOID.SERVER_AUTH,
         )
 
     def serve(self, hosts: Iterable[str]) -> bool:
@@ -221,7 +223,7 @@ def _issue(
     key: _PublicKey,
     names: list[x509.GeneralName] | list[x509.UniformResourceIdentifier],
     life: timedelta,
-    purpose: x509.ObjectIdentifier | None,
+    *purposes: x509.ObjectIdentifier,
 ) -> x509.Certificate:
     root, root_key = issuer
     life = min(life, root.not_valid_after_utc - datetime.now(UTC))
@@ -237,8 +239,8 @@ def _issue(
             critical=False,
         )
     )
-    if purpose is not None:
-        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+    if purposes:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
     return builder.sign(root_key, hashes.SHA256())
 
 

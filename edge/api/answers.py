@@ -229,6 +229,29 @@ class LinkAnswer(msgspec.Struct, frozen=True):
     bytes_in: int
 
 
+class PeerAnswer(msgspec.Struct, frozen=True):
+    """Another node of the store."""
+
+    node: str
+    """Empty while nobody has answered at its address."""
+
+    name: str
+    address: str
+    state: str
+    """``live``, ``polling``, ``connecting``, ``offline``, ``refused``, or ``away``: head office
+    knows it, and no way to it is known here."""
+
+    heard_s: int | None
+    """Seconds since it last said anything; null: never since this program started."""
+
+    waiting: int
+    """Facts of the store that it has not acknowledged to us."""
+
+    last_error: str
+    bytes_out: int
+    bytes_in: int
+
+
 class DeviceAnswer(msgspec.Struct, frozen=True):
     """One device."""
 
@@ -275,6 +298,7 @@ class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     clock: ClockAnswer
     exchange: LinkAnswer | None
+    peers: tuple[PeerAnswer, ...]
     tills: tuple[str, ...]
     devices: tuple[DeviceAnswer, ...]
     slips: dict[str, int]

@@ -8,6 +8,7 @@ import msgspec
 
 from edge.clock import Clock
 from edge.config import Config
+from edge.link.peers import PeerState
 from edge.link.uplink import LinkState
 from edge.store.store import Store
 from edge.store.unit import PersonKey
@@ -39,6 +40,9 @@ class Node:
     counter: Counter
     devices: Callable[[], list[DeviceStatus]]
     link: Link | None
+    peers: Callable[[], Awaitable[list[PeerState]]] | None = None
+    """How it stands with the store's other nodes; None: this one speaks with none."""
+
     random: Callable[[int], bytes]
     """Fresh random bytes, as many as asked for."""
 

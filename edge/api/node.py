@@ -38,6 +38,20 @@ async def get_status(node: Node, call: Call) -> Reply:
             version=node.version,
             clock=answers.ClockAnswer(now.ms, trust_name(now.trust)),
             exchange=_exchange(link) if link else None,
+            peers=tuple(
+                answers.PeerAnswer(
+                    peer.node,
+                    peer.name,
+                    peer.address,
+                    peer.state,
+                    None if peer.heard_ms is None else max(0, now.ms - peer.heard_ms) // 1000,
+                    peer.waiting,
+                    peer.last_error,
+                    peer.bytes_out,
+                    peer.bytes_in,
+                )
+                for peer in (await node.peers() if node.peers else ())
+            ),
             tills=tuple(node.counter.tills),
             devices=tuple(
                 answers.DeviceAnswer(d.id, d.driver, d.till, d.state, d.problem, d.cure)

@@ -17,6 +17,7 @@ def status_text(told: dict[str, Any]) -> str:
         f"sales     {told['sales']}, articles {told['articles']}",
         "slips     " + (", ".join(f"{n} {state}" for state, n in told["slips"].items()) or "none"),
     ]
+    lines += [_peer(peer) for peer in told["peers"]]
     lines += [
         f"device    {device['id']}: {device['state']}"
         + (f"; {device['problem']} {device['cure'] or ''}" if device["problem"] else "")
@@ -38,3 +39,10 @@ def status_text(told: dict[str, Any]) -> str:
     if told["disk_full"]:
         lines.append("disk      FULL: free some space and start again; selling has stopped")
     return "\n".join(lines)
+
+
+def _peer(told: dict[str, Any]) -> str:
+    name = told["name"] or told["node"][:12] or told["address"]
+    heard = f", heard {told['heard_s']} s ago" if told["heard_s"] is not None else ""
+    line = f"peer      {name}: {told['state']}{heard}, {told['waiting']} waiting for it"
+    return line + (f"; {told['last_error']}" if told["last_error"] else "")

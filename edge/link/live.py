@@ -31,7 +31,7 @@ async def speak(
     woken: asyncio.Event,
     traffic: Traffic,
     *,
-    greeted: Callable[[], None],
+    heard: Callable[[], None],
     check: Callable[[], Awaitable[None]] = _welcome,
     turn: asyncio.Lock | None = None,
 ) -> None:
@@ -42,7 +42,7 @@ async def speak(
         talk: Has said nothing yet.
         woken: Set when there may be news.
         traffic: Counts.
-        greeted: Called when the peer has said its first word.
+        heard: Called when the peer has said something that made sense.
         check: Raises if the peer is not welcome any more; asked before each exchange.
         turn: Held while facts are sent.
 
@@ -61,8 +61,8 @@ async def speak(
             traffic.bytes_in += len(message.data)
             await check()
             await live.say(await talk.take(message.data))
+            heard()
             if pusher is None:
-                greeted()
                 pusher = asyncio.create_task(live.push())
                 pusher.add_done_callback(live.hang_up)
             woken.set()  # an acknowledgement may have opened the window

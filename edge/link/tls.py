@@ -42,6 +42,35 @@ def client_context(data: Path, *, known: bool = True) -> ssl.SSLContext:
     return context
 
 
+def neighbour_context(data: Path) -> ssl.SSLContext:
+    """Return a context to call a node of the store with: any name, but of this head office.
+
+    Raises:
+        BadIdentity: The files cannot be read.
+    """
+    context = client_context(data)
+    context.check_hostname = False  # a node has no name but the one in its certificate
+    return context
+
+
+def server_context(data: Path) -> ssl.SSLContext:
+    """Return a context in which nodes of this head office, and nobody else, can call.
+
+    Raises:
+        BadIdentity: The files cannot be read.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_flags |= _NO_CHECK_TIME
+    try:
+        context.load_verify_locations(data / AUTHORITY)
+        context.load_cert_chain(data / CERTIFICATE, data / KEY)
+    except OSError as error:
+        raise unreadable(data, AUTHORITY, CERTIFICATE, KEY) from error
+    return context
+
+
 def certificate(data: Path, name: str = CERTIFICATE) -> x509.Certificate:
     """Read a certificate of the node's folder.
 

@@ -192,7 +192,7 @@ class Uplink:
                     talk,
                     self._woken,
                     self.state,
-                    greeted=self._up,
+                    heard=self._up,
                     turn=self._one_at_a_time,
                 )
             finally:
@@ -218,7 +218,8 @@ class Uplink:
         self.state.bytes_out += sum(map(len, payloads))
         context = tls.client_context(self._data)
         got_facts = False
-        for payload in await exchange(self._client, self._central, context, payloads):
+        answered, _ = await exchange(self._client, self._central, context, payloads)
+        for payload in answered:
             self.state.bytes_in += len(payload)
             heads = self._store.heads()
             await talk.take(payload)
@@ -247,6 +248,8 @@ class Uplink:
         return self._http
 
     def _up(self) -> None:
+        if self.state.state == "live":
+            return
         _log.info("link.live", attempts=self.state.attempts)
         self._heard = True
         self.state.state, self.state.last_error, self.state.attempts = "live", "", 0
