@@ -27,6 +27,7 @@ from central.ledger.unit import Unit
 from central.nodes.authority import Authority
 from central.nodes.enrolment import Enrolment
 from central.nodes.peers import Peers
+from central.nodes.stick import Stick
 from sync.contract import token
 from sync.facts.node import NodeRevoked, StoreDescribed
 
@@ -75,8 +76,23 @@ class Office:
                 return await self._forget(order)
             case orders.Backup():
                 return await upkeep.backup(self.ledger, order.file)
+            case orders.Sync():
+                return await self._sync(order)
             case orders.JournalVerify():
                 return await upkeep.verify(self.ledger)
+
+    async def _sync(self, order: orders.Sync) -> dict[str, Any]:
+        stick = Stick(self.ledger, self.authority, self.peers)
+        told: dict[str, Any] = {"read": None, "written": None}
+        store = order.store
+        if order.source:
+            told["read"] = await stick.read(Path(order.source))
+            store = store or told["read"]["store"]
+        if order.target:
+            if not store:
+                raise Refused("--store: expected the id of the store the stick is for.")
+            told["written"] = await stick.write(Path(order.target), store)
+        return told
 
     async def _add_store(self, order: orders.StoreAdd) -> dict[str, Any]:
         if not STORE.fullmatch(order.id):

@@ -73,6 +73,19 @@ class Backup(msgspec.Struct, frozen=True, tag="backup"):
     """Absolute path."""
 
 
+class Sync(msgspec.Struct, frozen=True, tag="sync"):
+    """Read a stick of a store, then write one for it; either alone will do."""
+
+    source: str = ""
+    """Absolute path of the file to read."""
+
+    target: str = ""
+    """Absolute path of the file to write."""
+
+    store: str = ""
+    """For whom to write; empty: for whoever wrote `source`."""
+
+
 class JournalVerify(msgspec.Struct, frozen=True, tag="journal verify"):
     """Check every number, hash and signature, and the file itself."""
 
@@ -87,5 +100,6 @@ Order = (
     | NodeRevoke
     | CustomerForget
     | Backup
+    | Sync
     | JournalVerify
 )

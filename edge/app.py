@@ -26,6 +26,7 @@ from edge.folder import Running
 from edge.keys import NodeKey
 from edge.link import tls
 from edge.link.peers import Peers
+from edge.link.stick import Stick
 from edge.link.uplink import Uplink
 from edge.memory import kept_small
 from edge.store.connection import StoreError
@@ -91,6 +92,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
                 devices=devices.statuses,
                 link=link,
                 peers=peers.states if peers else None,
+                stick=carrier(config, store, clock),
                 random=secrets.token_bytes,
                 version=version("karb"),
             ),
@@ -143,6 +145,16 @@ async def met(config: Config, store: Store, peers: Peers) -> AsyncIterator[None]
                 await discovery.start()
                 stack.push_async_callback(discovery.close)
         yield
+
+
+def carrier(config: Config, store: Store, clock: Clock) -> Stick:
+    """Return what writes and reads the files that are carried by hand.
+
+    Raises:
+        BadIdentity: The node's certificates cannot be read.
+    """
+    software = f"karb {version('karb')}"
+    return Stick(config.data, store, clock, incarnation=_incarnation, software=software)
 
 
 def _peers(config: Config, store: Store, clock: Clock) -> Peers | None:

@@ -215,6 +215,29 @@ def backup(
     _answer(lambda: desk.ask(Folder(data), order), as_json, show.backup)
 
 
+@app.command()
+def sync(
+    data: Data,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Read a stick of a store.", metavar="FILE")
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Option("--to", help="Write one for it.", metavar="FILE")
+    ] = None,
+    store: Annotated[str, typer.Option(help="For whom; by default, whose was read.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Exchange with a store that has no line, by a file carried there and back."""
+
+    def work() -> dict[str, Any]:
+        if source is None and target is None:
+            raise BadConfig("sync: expected --from FILE, --to FILE, or both.")
+        read, written = (str(path.absolute()) if path else "" for path in (source, target))
+        return desk.ask(Folder(data), orders.Sync(read, written, store))
+
+    _answer(work, as_json, show.sync)
+
+
 @journal.command("verify")
 def journal_verify(data: Data, as_json: AsJson = False) -> None:
     """Check every number, hash and signature, and the file itself."""

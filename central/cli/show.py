@@ -58,7 +58,31 @@ def status(told: dict[str, Any]) -> str:
         )
         for row in told["stores"]
     ]
-    return table(rows) if told["stores"] else "No stores yet: karb-central store add."
+    text = table(rows) if told["stores"] else "No stores yet: karb-central store add."
+    return "\n".join(
+        [text]
+        + [
+            f"stick refused {moment(row['read_ms'])}: {row['reason']}"
+            for row in told["refused_sticks"]
+        ]
+    )
+
+
+def sync(told: dict[str, Any]) -> str:
+    """Of `sync`."""
+    lines = []
+    if read := told["read"]:
+        lines.append(
+            f"{read['file']}: {read['facts']} new facts of store {read['store']}, written "
+            f"{moment(read['written_ms'] or None)} by node {read['node'][:12]}."
+        )
+        lines += [f"Not taken: {what}" for what in read["not_taken"]]
+    if written := told["written"]:
+        lines.append(
+            f"{written['file']}: for store {written['store']}, {written['batches']} batches, "
+            f"{written['size']} bytes. There: karb sync --from FILE."
+        )
+    return "\n".join(lines)
 
 
 def node_list(told: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Connection, Table, func, select
 
+from central.ledger import carried
 from central.ledger.tables import (
     NODES,
     QUARANTINE,
@@ -19,6 +20,8 @@ from central.ledger.unit import Cursor
 from sync.chain import StreamId, life
 from sync.clock import hlc_ms
 from sync.facts.node import StoreDescribed
+
+_SHOW_STICKS_MS = 30 * 24 * 3600 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,17 @@ class Totals(msgspec.Struct, frozen=True):
     bytes_out: int
 
 
+class RefusedStick(msgspec.Struct, frozen=True):
+    """A stick that was not taken."""
+
+    store: str
+    """Empty if it did not tell, or not credibly."""
+
+    file: str
+    read_ms: int
+    reason: str
+
+
 class Status(msgspec.Struct, frozen=True):
     """How things stand."""
 
@@ -90,6 +104,8 @@ class Status(msgspec.Struct, frozen=True):
     now_ms: int
     stores: list[Store]
     totals: Totals
+    refused_sticks: list[RefusedStick]
+    """Of the last 30 days, the newest first."""
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -216,7 +232,11 @@ def status(connection: Connection, seen: Seen, now_ms: int, version: str) -> Sta
     found = stores(connection, seen)
     names = ("sales", "lines", "quantity_milli", "total_minor", "bytes_in", "bytes_out")
     totals = {name: sum(getattr(row, name) for row in found) for name in names}
-    return Status(version, now_ms, found, Totals(**totals))
+    sticks = [
+        RefusedStick(row.store, row.file, row.read_ms, row.reason)
+        for row in carried.refused(connection, now_ms - _SHOW_STICKS_MS)
+    ]
+    return Status(version, now_ms, found, Totals(**totals), sticks)
 
 
 def nodes(connection: Connection, seen: Seen) -> list[Node]:

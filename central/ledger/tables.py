@@ -320,3 +320,14 @@ CONTACTS = _table(
     _int("bytes_in"),
     _int("bytes_out"),
 )
+STICKS = _table(
+    "sticks",
+    _text("store", primary_key=True),
+    _int("read_ms", primary_key=True, autoincrement=False),
+    _text("file", primary_key=True),
+    _blob("node"),
+    _int("written_ms"),
+    _int("facts"),
+    _text("reason"),  # why it was refused; empty: taken
+    _blob("vector"),
+)

@@ -4,6 +4,7 @@ Knows nothing of HTTP: a carrier gives it payloads and takes payloads.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -33,6 +34,7 @@ class Conversation:
     """Says whose certificate (DER) that is; None: nobody's we would believe."""
 
     session: Session = field(init=False)
+    lock: Callable[[Mapping[bytes, bytes]], Mapping[bytes, bytes]] = lambda keys: keys
     _told_safe: dict[StreamId, int] = field(default_factory=dict)
     _told_forks: set[StreamId] = field(default_factory=set)
 
@@ -53,6 +55,21 @@ class Conversation:
     def hello(self) -> bytes:
         """Return our greeting, with what is committed now."""
         return self.session.hello(self.ledger.published.heads(*self.scopes), wall_ms())
+
+    def begin_late(
+        self,
+        held: Mapping[StreamId, int],
+        lock: Callable[[Mapping[bytes, bytes]], Mapping[bytes, bytes]],
+    ) -> None:
+        """Begin to write for somebody who cannot answer.
+
+        Args:
+            held: What it held when it last told.
+            lock: What becomes of persons' keys.
+        """
+        self.session.assume(held, self.scopes)
+        self.session.window = sys.maxsize
+        self.lock = lock
 
     async def read(self, payload: bytes) -> Event | Incoming:
         """Read a payload beside the event loop; the bodies of a batch too.
@@ -159,7 +176,8 @@ class Conversation:
         )
         if found is None:
             return None
-        return await asyncio.to_thread(self.session.send, *found)
+        batch, keys = found
+        return await asyncio.to_thread(self.session.send, batch, self.lock(keys))
 
 
 __all__ = ["Conversation", "RemoteProtocolError"]

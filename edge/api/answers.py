@@ -196,6 +196,28 @@ class SyncAnswer(msgspec.Struct, frozen=True):
     waiting: int
 
 
+class StickRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A stick to write or to read, in the node's own folder: the command carries it further."""
+
+    file: Annotated[str, Meta(pattern="^stick-[0-9a-f]{16}$")]
+    way: Literal["to", "from"]
+
+
+class StickAnswer(msgspec.Struct, frozen=True):
+    """A stick was written, or read."""
+
+    facts: int
+    """That head office had not confirmed; or that were not here before."""
+
+    size: int
+    """Bytes."""
+
+    writer: str
+    """``central``, or a node in hexadecimal; empty: we did."""
+
+    written_ms: int
+
+
 class VerdictAnswer(msgspec.Struct, frozen=True):
     """What a verification of the journal found."""
 

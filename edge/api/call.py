@@ -9,6 +9,7 @@ import msgspec
 from edge.clock import Clock
 from edge.config import Config
 from edge.link.peers import PeerState
+from edge.link.stick import Stick
 from edge.link.uplink import LinkState
 from edge.store.store import Store
 from edge.store.unit import PersonKey
@@ -43,6 +44,7 @@ class Node:
     peers: Callable[[], Awaitable[list[PeerState]]] | None = None
     """How it stands with the store's other nodes; None: this one speaks with none."""
 
+    stick: Stick | None = None
     random: Callable[[int], bytes]
     """Fresh random bytes, as many as asked for."""
 

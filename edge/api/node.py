@@ -93,6 +93,19 @@ async def post_sync(node: Node, call: Call) -> Reply:
     return Reply(200, answers.SyncAnswer(sent, (await node.store.figures()).waiting))
 
 
+async def post_stick(node: Node, call: Call) -> Reply:
+    """Write a stick, or read one."""
+    if node.stick is None:
+        raise Refused(problem(503, "This node was started without a link to head office."))
+    path = node.config.data / call.body.file
+    if call.body.way == "to":
+        written = await node.stick.write(path)
+        now = node.clock.now().ms
+        return Reply(200, answers.StickAnswer(written.facts, written.size, "", now))
+    taken = await node.stick.read(path)
+    return Reply(200, answers.StickAnswer(taken.facts, taken.size, taken.writer, taken.written_ms))
+
+
 async def post_verification(node: Node, call: Call) -> Reply:
     """Check every fact, hash and signature, and the views against them."""
     del call

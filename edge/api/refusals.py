@@ -19,6 +19,7 @@ from edge.till.errors import (
 )
 from sync.contract.problem import Problem, mistake, problem
 from sync.errors import BadIdentity, RemoteProtocolError
+from sync.exchange.stick import BadStick
 
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (NotFound, 404),
@@ -33,6 +34,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (LinkUnreachable, 503),
     (LinkRefused, 409),
     (BadIdentity, 409),
+    (BadStick, 422),
     (RemoteProtocolError, 503),
 )
 

@@ -341,6 +341,19 @@ TABLE: tuple[Entry, ...] = (
     Entry(
         Route(
             method="POST",
+            path="/v1/stick",
+            summary="Write or read a file that is carried to head office and back by hand",
+            request=answers.StickRequest,
+            answers={200: answers.StickAnswer},
+            scope="admin",
+            problems=(422, 503),
+            tags=("node",),
+        ),
+        node.post_stick,
+    ),
+    Entry(
+        Route(
+            method="POST",
             path="/v1/journal/verification",
             summary="Check every fact, hash and signature",
             answers={200: answers.VerdictAnswer},

@@ -20,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-sync = typer.Typer(help="The exchange with head office.", no_args_is_help=True)
+sync = typer.Typer(help="The exchange with head office.", invoke_without_command=True)
 journal = typer.Typer(help="What was written down.", no_args_is_help=True)
 token = typer.Typer(help="Who may use the API.", no_args_is_help=True)
 app.add_typer(sync, name="sync")
@@ -118,6 +118,31 @@ def status(*, data: Data = HERE, as_json: Json = False) -> None:
         _require_running(data)
         answer = ask(data, "GET", "/v1/status")
         out(answer, status_text(answer), as_json=as_json)
+
+
+@sync.callback()
+def sync_by_hand(
+    context: typer.Context,
+    *,
+    target: Annotated[
+        Path | None, typer.Option("--to", help="Write a file to be carried.", metavar="FILE")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Read the one that came.", metavar="FILE")
+    ] = None,
+    data: Data = HERE,
+    as_json: Json = False,
+) -> None:
+    """Exchange with head office: now, or by a file carried there and back."""
+    if context.invoked_subcommand is not None:
+        return
+    from edge.cli.stick import carry
+
+    with ending(as_json=as_json):
+        if (target is None) == (source is None):
+            raise Failure(USAGE, "sync: expected now, --to FILE or --from FILE.")
+        answer, text = carry(data, target, source)
+        out(answer, text, as_json=as_json)
 
 
 @sync.command("now")

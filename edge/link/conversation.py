@@ -4,6 +4,7 @@ With head office or with another node of the store: what differs is whose time i
 and that nodes tell each other what head office has said.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -57,6 +58,9 @@ class Peer:
     trust: Trust
     """What its time is worth."""
 
+    late: bool = False
+    """What it says may be old: it was carried by hand. It only ever adds."""
+
 
 HEAD_OFFICE = Peer(CENTRAL, Trust.CENTRAL)
 
@@ -96,6 +100,9 @@ class Conversation:
         self.lock: Callable[[Keys], Keys] = dict
         """What becomes of persons' keys on their way out."""
 
+        self.unlock: Callable[[Keys], Keys] = dict
+        """And on their way in."""
+
         self.scopes = (store.store, ALL)
         self._session = Session(
             scopes=self.scopes,
@@ -126,14 +133,18 @@ class Conversation:
         """Return our greeting."""
         now = self._clock.now()
         # What one neighbour told us, another one asks of it, or of somebody better.
-        says = now.trust not in (Trust.NONE, Trust.PEER) or (now.trust and self.peer == HEAD_OFFICE)
+        hearsay = now.trust is Trust.PEER and self.peer.name != CENTRAL
         heads = self._store.heads()
         self._told = {head.stream: head.seq for head in heads}
-        return self._session.hello(heads, now.ms if says else None)
+        return self._session.hello(heads, now.ms if now.trust and not hearsay else None)
 
     def assume(self) -> None:
         """Begin to send before the peer has greeted, from what it held last time."""
         self._session.assume(self._store.peer_holds(self.peer.name), self.scopes)
+
+    def unlimited(self) -> None:
+        """Have any number of batches on their way: nobody answers."""
+        self._session.window = sys.maxsize
 
     async def take(self, payload: bytes) -> list[bytes]:
         """Take what the peer said; return what to say to it.
@@ -145,7 +156,7 @@ class Conversation:
         event = self._session.receive(payload)
         match event:
             case Greeted():
-                if event.hello.time_ms is not None:
+                if event.hello.time_ms is not None and self.peer.trust:
                     self._clock.hear(self.peer.trust, event.hello.time_ms)
                 self.peer_name = "".join(c for c in event.hello.name[:64] if c.isprintable())
                 return await self._compare(event.vector.values())
@@ -218,7 +229,7 @@ class Conversation:
         }
         self._told |= held
         office: dict[StreamId, tuple[int, int]] = {}
-        if self.peer != HEAD_OFFICE:
+        if self.peer.name != CENTRAL:
             office = {
                 stream: at
                 for stream, at in self._store.central_holds().items()
@@ -261,7 +272,10 @@ class Conversation:
         ours = {head.stream for head in self._store.heads()}
         stored = {stream: seq for stream, seq in event.stored.items() if stream in ours}
         safe = {stream: seq for stream, seq in event.safe.items() if stream in ours}
-        if self.peer == HEAD_OFFICE:
+        if self.peer.late:
+            self._note(stored)
+            self._store.hear_of_central({} if self.peer.name == CENTRAL else event.office, safe)
+        elif self.peer.name == CENTRAL:
             self._store.note_peer(stored, safe)
         else:
             self._store.note_peer(stored, {}, self.peer.name)
@@ -271,7 +285,7 @@ class Conversation:
         stream = event.batch.stream
         try:
             await self._introduce(stream, event.author)
-            await self._store.receive(event.batch, event.keys)
+            await self._store.receive(event.batch, self.unlock(event.keys))
         except Gap:
             return [self._session.resync([head for head in self._store.heads() if head.seq])]
         except UnknownAuthor as error:
@@ -283,7 +297,7 @@ class Conversation:
             _log.warning("batch.refused", stream=str(stream), reason=str(error))
             return self._refuse(stream)
         held = {head.stream: head.seq for head in self._store.heads()}
-        self._store.note_peer({stream: event.batch.last}, {}, self.peer.name)  # it holds it
+        self._note({stream: event.batch.last})  # what it sends, it holds
         self._told[stream] = held[stream]
         return [self._session.acknowledge({stream: held[stream]}, {})]
 
@@ -319,8 +333,14 @@ class Conversation:
                 said += await self._fork(head.stream, head.seq, head.hash)
             elif mine is not None:
                 held[head.stream] = min(head.seq, mine.seq)
-        self._store.note_peer(held, {}, self.peer.name)
+        self._note(held)
         return said
+
+    def _note(self, held: Mapping[StreamId, int]) -> None:
+        if self.peer.late:
+            known = self._store.peer_holds(self.peer.name)
+            held = {s: max(seq, known.get(s, 0)) for s, seq in held.items()}
+        self._store.note_peer(held, {}, self.peer.name)
 
     async def _fork(self, stream: StreamId, seq: int, theirs: bytes) -> list[bytes]:
         _log.error("stream.forked", stream=str(stream), number=seq)

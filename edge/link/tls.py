@@ -4,6 +4,7 @@ import ssl
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from sync.errors import BadIdentity
 
@@ -81,6 +82,11 @@ def certificate(data: Path, name: str = CERTIFICATE) -> x509.Certificate:
         return x509.load_pem_x509_certificate((data / name).read_bytes())
     except (OSError, ValueError) as error:
         raise unreadable(data, name) from error
+
+
+def der(certificate: x509.Certificate) -> bytes:
+    """Return a certificate as it goes over the wire."""
+    return certificate.public_bytes(Encoding.DER)
 
 
 def unreadable(data: Path, *names: str) -> BadIdentity:

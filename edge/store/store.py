@@ -448,6 +448,11 @@ class Store:
             )
         }
 
+    async def meta(self, key: str) -> bytes:
+        """Return what is kept about this file; empty if nothing is."""
+        rows = await self._rows("SELECT value FROM meta WHERE key = ?", (key,))
+        return rows[0][0] if rows else b""
+
     async def office(self) -> tuple[bytes, bytes]:
         """Return the name and the public key of head office's node; empty before enrolment."""
         rows = await self._rows("SELECT node, public_key FROM roots WHERE store = ?", (ALL,))

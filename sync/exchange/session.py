@@ -155,6 +155,9 @@ class Session:
 
     software: str = ""
     name: str = ""
+    window: int = MAX_IN_FLIGHT
+    """Batches that may be on their way."""
+
     peer_scopes: tuple[str, ...] = ()
     frozen: set[StreamId] = field(default_factory=set)
     """Forked streams: nothing of them is sent."""
@@ -238,7 +241,7 @@ class Session:
 
         Empty while the window is full, or nothing is owed.
         """
-        if len(self._in_flight) >= MAX_IN_FLIGHT:
+        if len(self._in_flight) >= self.window:
             return []
         return [
             (head.stream, after)
