@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import ssl
+import sys
 import time
 from typing import Any
 from urllib.parse import urlsplit
@@ -57,8 +58,12 @@ def ask(folder: Folder, order: Order) -> dict[str, Any]:
 
 
 async def _alone(folder: Folder, order: Order) -> dict[str, Any]:
+    import structlog  # noqa: PLC0415 - not needed to ask a running process
+
     from central.office import open_office  # noqa: PLC0415 - not needed to ask a running process
 
+    # What is logged on the way is no answer.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     async with open_office(folder) as office:
         try:
             return await office.carry_out(order)

@@ -8,6 +8,7 @@ import asyncio
 import os
 import secrets
 import shutil
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,7 @@ def _do(data: Path, inside: Path, way: str) -> dict[str, Any]:
 
 
 async def _alone(config: Config, inside: Path, way: str) -> dict[str, Any]:
+    node.log_to_stderr()
     async with node.opened(config) as (store, clock):
         stick = node.carrier(config, store, clock)
         if way == "to":
@@ -121,4 +123,5 @@ def _place(inside: Path, target: Path) -> None:
             FAILED, f"{target}: cannot be written ({error.strerror}); try another stick."
         ) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
