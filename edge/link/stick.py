@@ -155,6 +155,10 @@ class Stick:
                 f"it is for store {header.store}, expected one for {self._store.store}; "
                 "take it where it belongs."
             )
+        if writer.node == self._store.key.node:
+            raise BadStick(
+                "it was written here; take it to head office (karb-central sync --from FILE)."
+            )
         if writer.store != ALL:
             await self._trusted.check(writer)
         return header, writer

@@ -127,13 +127,15 @@ class Node:
 class World:
     """Everything that is simulated, and the seed it comes from."""
 
+    node = Node
+
     def __init__(self, folder, made, seed):
         self.folder, self.rng = folder, random.Random(seed)
         self.office = Folder(Path(shutil.copytree(made, folder / "central")))
         self.authority = Authority.load(self.office)
         self._lives = count(1)
         self.ledger = self._open()
-        self.nodes = [Node(self, n, store) for n, store in enumerate(STORES)]
+        self.nodes = [self.node(self, n, store) for n, store in enumerate(STORES)]
         self.revision = 0
 
     def _open(self):
