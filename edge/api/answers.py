@@ -260,8 +260,8 @@ class PeerAnswer(msgspec.Struct, frozen=True):
     name: str
     address: str
     state: str
-    """``live``, ``polling``, ``connecting``, ``offline``, ``refused``, or ``away``: head office
-    knows it, and no way to it is known here."""
+    """``live``, ``connecting``, ``offline``, ``refused``, or ``away``: head office knows it, and
+    no way to it is known here."""
 
     heard_s: int | None
     """Seconds since it last said anything; null: never since this program started."""

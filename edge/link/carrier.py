@@ -46,32 +46,14 @@ async def request(
         LinkUnreachable: No answer, one that broke off, or central is in trouble itself.
         LinkRefused: Central would not; the message is its own.
     """
-    data, _ = await _request(client, method, url, context, **body)
-    return data
-
-
-async def _request(
-    client: aiohttp.ClientSession,
-    method: str,
-    url: str,
-    context: ssl.SSLContext,
-    **body: Any,
-) -> tuple[bytes, ssl.SSLObject | None]:
-    """As `request`; the other end of the TLS connection too, for its certificate."""
     host = CENTRAL_HOST if context.check_hostname else None
     try:
         async with client.request(
             method, url, ssl=context, server_hostname=host, timeout=TIMEOUT, **body
         ) as answer:
-            connection = answer.connection
-            tls_end = (
-                connection.transport.get_extra_info("ssl_object")
-                if (connection is not None and connection.transport is not None)
-                else None
-            )
             data = await answer.read()
             if answer.status in (200, 201):
-                return data, tls_end
+                return data
             said = _said(answer.status, data)
             if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise LinkUnreachable(said)
@@ -82,17 +64,14 @@ async def _request(
 
 async def exchange(
     client: aiohttp.ClientSession, central: str, context: ssl.SSLContext, payloads: Sequence[bytes]
-) -> tuple[list[bytes], ssl.SSLObject | None]:
-    """Carry payloads to central, or a neighbour, in one round trip.
-
-    Returns:
-        Its own payloads, and its end of the TLS connection.
+) -> list[bytes]:
+    """Carry payloads to central in one round trip; return its own.
 
     Raises:
         LinkUnreachable, LinkRefused: As `request`.
         RemoteProtocolError: The answer was cut off.
     """
-    answer, tls_end = await _request(
+    answer = await request(
         client,
         "POST",
         f"{central}/v1/exchange",
@@ -100,7 +79,7 @@ async def exchange(
         data=wire.join(payloads),
         headers={"Content-Type": "application/octet-stream"},
     )
-    return wire.split(answer), tls_end
+    return wire.split(answer)
 
 
 @contextlib.asynccontextmanager

@@ -17,7 +17,7 @@ from aiohttp import WSCloseCode
 
 from edge.clock import Clock
 from edge.link import tls
-from edge.link.carrier import LinkRefused, LinkUnreachable, LiveRefused, exchange, live_socket
+from edge.link.carrier import LinkRefused, LinkUnreachable, live_socket
 from edge.link.conversation import Conversation, NewLifeNeeded, neighbour
 from edge.link.live import Socket, speak
 from edge.link.trust import PeerRefused, Trusted
@@ -57,7 +57,7 @@ class PeerState:
     name: str = ""
     address: str = ""
     state: str = "connecting"
-    """``live``, ``connecting``, ``polling``, ``offline``, ``refused``, or ``away``: known to
+    """``live``, ``connecting``, ``offline``, ``refused``, or ``away``: known to
     head office, and no way to it is known here."""
 
     heard_ms: int | None = None
@@ -219,6 +219,8 @@ class Peers:
             RemoteProtocolError, StoreDamaged: As `Conversation`.
         """
         node, own = identity.node, self._store.key.node
+        if node == own:  # an address that leads back here; who dialled finds out, too
+            return
         call = _Call(socket, dialled_by == min(own, node))
         before = self._live.get(node)
         if before is not None and before.by_lower and not call.by_lower:
@@ -305,16 +307,13 @@ class Peers:
     async def _call(self, target: _Target, url: str) -> None:
         context = tls.neighbour_context(self._data)
         assert self._http is not None  # noqa: S101 - `start` made it
-        try:
-            async with live_socket(self._http, url, context, HEARTBEAT_S) as socket:
-                identity = await self._met_at(target, url, socket.get_extra_info("ssl_object"))
-                await self.hold(identity, socket, self._store.key.node)
-                reason = f"{url}: hung up ({socket.close_code})"
-                if socket.close_code == WSCloseCode.POLICY_VIOLATION:
-                    raise LinkRefused(f"{reason}: this node may not exchange; ask head office.")
-                raise LinkUnreachable(f"{reason}.")
-        except LiveRefused:
-            await self._ask(target, url)
+        async with live_socket(self._http, url, context, HEARTBEAT_S) as socket:
+            identity = await self._met_at(target, url, socket.get_extra_info("ssl_object"))
+            await self.hold(identity, socket, self._store.key.node)
+        reason = f"{url}: hung up ({socket.close_code})"
+        if socket.close_code == WSCloseCode.POLICY_VIOLATION:
+            raise LinkRefused(f"{reason}: this node may not exchange; ask head office.")
+        raise LinkUnreachable(f"{reason}.")
 
     async def _met_at(self, target: _Target, url: str, tls_end: object) -> Identity:
         """Say who answered; before that nothing is said to it."""
@@ -329,35 +328,6 @@ class Peers:
             target.state.address = url
         await self.introduce(identity, shown or b"")
         return identity
-
-    async def _ask(self, target: _Target, url: str) -> None:
-        """Exchange by requests, where no WebSocket gets through."""
-        context = tls.neighbour_context(self._data)
-        assert self._http is not None  # noqa: S101 - `start` made it
-        lacks = True
-        first = True
-        while lacks:
-            talk = self._conversation(target.node or bytes(16), relay_after_ms=0)
-            payloads = [talk.greet()]
-            while not first and (payload := await talk.next()) is not None:
-                payloads.append(payload)
-            before = self._store.heads()
-            answered, tls_end = await exchange(self._http, url, context, payloads)
-            identity = await self._met_at(target, url, tls_end)
-            if first:  # now that we know who that is, it may have facts
-                talk = self._conversation(identity.node, relay_after_ms=0)
-                talk.greet()
-            try:
-                for payload in answered:
-                    await talk.take(payload)
-            except NewLifeNeeded as need:
-                await self._begin_life(need)
-            target.state.bytes_out += sum(map(len, payloads))
-            target.state.bytes_in += sum(map(len, answered))
-            target.state.heard_ms = self._clock.now().ms
-            target.state.state, target.state.last_error = "polling", ""
-            lacks = first or self._store.heads() != before or talk.lacks > 0
-            first = False
 
     async def _begin_life(self, need: NewLifeNeeded) -> None:
         if need.stream == self._store.stream:  # nobody else has begun it meanwhile

@@ -218,8 +218,7 @@ class Uplink:
         self.state.bytes_out += sum(map(len, payloads))
         context = tls.client_context(self._data)
         got_facts = False
-        answered, _ = await exchange(self._client, self._central, context, payloads)
-        for payload in answered:
+        for payload in await exchange(self._client, self._central, context, payloads):
             self.state.bytes_in += len(payload)
             heads = self._store.heads()
             await talk.take(payload)
