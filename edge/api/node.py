@@ -102,6 +102,8 @@ async def post_stick(node: Node, call: Call) -> Reply:
         written = await node.stick.write(path)
         now = node.clock.now().ms
         return Reply(200, answers.StickAnswer(written.facts, written.size, "", now))
+    if not path.is_file():
+        raise Refused(problem(404, f"{call.body.file}: no such file in the node's folder."))
     taken = await node.stick.read(path)
     return Reply(200, answers.StickAnswer(taken.facts, taken.size, taken.writer, taken.written_ms))
 

@@ -346,7 +346,7 @@ TABLE: tuple[Entry, ...] = (
             request=answers.StickRequest,
             answers={200: answers.StickAnswer},
             scope="admin",
-            problems=(422, 503),
+            problems=(404, 422, 503),
             tags=("node",),
         ),
         node.post_stick,

@@ -7,10 +7,11 @@ from edge.api.call import SCOPES, Node
 from edge.api.server import Server
 from edge.config import Config, Listen
 from edge.link.carrier import LinkUnreachable
+from edge.link.stick import Stick
 from edge.link.uplink import LinkState
 from edge.till.counter import Counter
 from sync.contract import token
-from tests.edge.till.shop import STORE, Times, opened
+from tests.edge.till.shop import STORE, Times, enrolled, opened
 
 
 class NoLink:
@@ -62,7 +63,8 @@ class Reply:
 @asynccontextmanager
 async def serving(folder, *, link=None, printer=None, settings=None):
     times = Times()
-    async with opened(folder, times, settings=settings) as (store, clock):
+    key = enrolled(folder)
+    async with opened(folder, times, key=key, settings=settings) as (store, clock):
         count = iter(range(1, 1 << 20))
         counter = Counter(["T1"], store, clock, language="pl", fresh=lambda: f"job{next(count)}")
         if printer is not None:
@@ -75,6 +77,7 @@ async def serving(folder, *, link=None, printer=None, settings=None):
             counter=counter,
             devices=list,
             link=link,
+            stick=Stick(folder, store, clock, incarnation=lambda: 78, software="test"),
             random=lambda n: next(count).to_bytes(n, "big"),
             version="0",
         )

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import BadConfig, Listen, first_file, load, masked, moved, parse, parse_listen
+from edge.config import BadConfig, Lan, Listen, first_file, load, masked, moved, parse, parse_listen
 
 DATA = Path("/data")
 LEAST = {"name": "kasa-1", "store": "KRK1", "central": "https://c.example:8443"}
@@ -24,6 +24,31 @@ def test_the_file_of_a_new_node_is_whole(tmp_path):
     assert [till.id for till in config.tills] == ["T1"]
     commented = "\n".join(line.removeprefix("# ") for line in text.splitlines())
     assert parse(tomllib.loads(commented), tmp_path).devices[0].driver == "printer.escpos"
+
+
+def test_the_lan_and_neighbours_given_by_hand():
+    peers = [{"url": "https://10.0.0.7:8788/"}]
+    config = parse(LEAST | {"lan": {"listen": "10.0.0.5:9000"}, "peers": peers}, DATA)
+    assert config.lan == Lan(Listen("10.0.0.5", 9000), discover=True, interfaces=())
+    assert config.peers == ("https://10.0.0.7:8788",)
+    assert parse(LEAST | {"lan": {}}, DATA).lan == Lan(Listen("0.0.0.0", 8788))
+    assert parse(LEAST, DATA).lan is None
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ({"lan": 7}, "lan: expected a table written [lan], got 7"),
+        ({"lan": {"lisen": "x"}}, "lan.lisen: unknown; did you mean listen?"),
+        ({"lan": {"listen": "kasa:1"}}, "lan.listen: expected an address of this machine"),
+        ({"lan": {"listen": "here"}}, "lan.listen: expected HOST:PORT, as 0.0.0.0:8788"),
+        ({"lan": {"discover": "yes"}}, "lan.discover: expected true or false, got 'yes'"),
+        ({"lan": {"interfaces": ["eth0"]}}, "lan.interfaces: expected addresses of this machine"),
+        ({"peers": [{"url": "http://10.0.0.7"}]}, "peers[0].url: expected an address as https://"),
+    ],
+)
+def test_mistakes_about_neighbours_are_told(table, told):
+    assert any(told in mistake for mistake in mistakes(**table)), mistakes(**table)
 
 
 def test_devices_and_their_options():
