@@ -91,7 +91,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
                 counter=counter,
                 devices=devices.statuses,
                 link=link,
-                peers=peers.states if peers else None,
+                peers=peers,
                 stick=carrier(config, store, clock),
                 random=secrets.token_bytes,
                 version=version("karb"),
@@ -116,43 +116,33 @@ async def running(config: Config) -> AsyncIterator[Running]:
 
 @asynccontextmanager
 async def met(config: Config, store: Store, peers: Peers) -> AsyncIterator[None]:
-    """Speak with the store's other nodes.
-
-    Raises:
-        OSError: The address on the LAN is taken or not ours.
-    """
+    """Speak with the store's other nodes."""
     async with AsyncExitStack() as stack:
         await peers.start(config.peers)
         stack.push_async_callback(peers.close)
-        if config.lan is not None:
-            from edge.link.lan import LanServer  # noqa: PLC0415 - few stores need it
+        if config.lan is None:
+            yield
+            return
+        from edge.link.discovery import Discovery  # noqa: PLC0415 - few stores need it
+        from edge.link.lan import LanServer  # noqa: PLC0415 - few stores need it
 
-            lan = LanServer(config.data, peers)
-            port = await lan.start(config.lan.listen)
-            stack.push_async_callback(lan.close)
-            _log.info("lan.listening", port=port)
-            if config.lan.discover:
-                from edge.link.discovery import Discovery  # noqa: PLC0415 - few stores need it
-
-                discovery = Discovery(
-                    peers,
-                    node=store.key.node,
-                    store=store.store,
-                    name=config.name,
-                    listen=Listen(config.lan.listen.host, port),
-                    interfaces=config.lan.interfaces,
-                )
-                await discovery.start()
-                stack.push_async_callback(discovery.close)
+        found = partial(
+            Discovery,
+            peers,
+            node=store.key.node,
+            store=store.store,
+            name=config.name,
+            host=config.lan.listen.host,
+            interfaces=config.lan.interfaces,
+        )
+        lan = LanServer(config.data, peers)
+        await lan.start(config.lan.listen, found if config.lan.discover else None)
+        stack.push_async_callback(lan.close)
         yield
 
 
 def carrier(config: Config, store: Store, clock: Clock) -> Stick:
-    """Return what writes and reads the files that are carried by hand.
-
-    Raises:
-        BadIdentity: The node's certificates cannot be read.
-    """
+    """Return what writes and reads the files that are carried by hand."""
     software = f"karb {version('karb')}"
     return Stick(config.data, store, clock, incarnation=_incarnation, software=software)
 

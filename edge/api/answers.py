@@ -320,6 +320,9 @@ class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     clock: ClockAnswer
     exchange: LinkAnswer | None
+    lan: str
+    """Where the store's other nodes call, or why they cannot; empty: nowhere."""
+
     peers: tuple[PeerAnswer, ...]
     tills: tuple[str, ...]
     devices: tuple[DeviceAnswer, ...]

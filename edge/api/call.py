@@ -8,7 +8,7 @@ import msgspec
 
 from edge.clock import Clock
 from edge.config import Config
-from edge.link.peers import PeerState
+from edge.link.peers import Peers
 from edge.link.stick import Stick
 from edge.link.uplink import LinkState
 from edge.store.store import Store
@@ -41,7 +41,7 @@ class Node:
     counter: Counter
     devices: Callable[[], list[DeviceStatus]]
     link: Link | None
-    peers: Callable[[], Awaitable[list[PeerState]]] | None = None
+    peers: Peers | None = None
     """How it stands with the store's other nodes; None: this one speaks with none."""
 
     stick: Stick | None = None

@@ -38,6 +38,7 @@ async def get_status(node: Node, call: Call) -> Reply:
             version=node.version,
             clock=answers.ClockAnswer(now.ms, trust_name(now.trust)),
             exchange=_exchange(link) if link else None,
+            lan=node.peers.lan if node.peers else "",
             peers=tuple(
                 answers.PeerAnswer(
                     peer.node,
@@ -50,7 +51,7 @@ async def get_status(node: Node, call: Call) -> Reply:
                     peer.bytes_out,
                     peer.bytes_in,
                 )
-                for peer in (await node.peers() if node.peers else ())
+                for peer in (await node.peers.states() if node.peers else ())
             ),
             tills=tuple(node.counter.tills),
             devices=tuple(

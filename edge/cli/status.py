@@ -17,6 +17,8 @@ def status_text(told: dict[str, Any]) -> str:
         f"sales     {told['sales']}, articles {told['articles']}",
         "slips     " + (", ".join(f"{n} {state}" for state, n in told["slips"].items()) or "none"),
     ]
+    if told["lan"]:
+        lines.append(f"lan       {told['lan']}")
     lines += [_peer(peer) for peer in told["peers"]]
     lines += [
         f"device    {device['id']}: {device['state']}"

@@ -121,6 +121,7 @@ class Conversation:
         self.due_ms: int | None = None
         """In how long something held back by `next` is due; None: nothing is."""
 
+        self._office = b""
         self._since: dict[StreamId, tuple[int, int]] = {}
         self._introduced: set[StreamId] = set()
         self._refused: set[StreamId] = set()
@@ -190,7 +191,9 @@ class Conversation:
         if not owed:
             self.due_ms = None
             return None
-        office, _ = await self._store.office()
+        if not self._office:
+            self._office, _ = await self._store.office()
+        office = self._office
         own = self._store.key.node
         owed.sort(key=lambda entry: (entry[0].node != office, entry[0].node != own, entry[0]))
         for stream, after in self._due(owed):

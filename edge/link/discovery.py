@@ -43,25 +43,30 @@ class Discovery:
     def __init__(
         self,
         peers: Found,
+        port: int,
         *,
         node: bytes,
         store: str,
         name: str,
-        listen: Listen,
+        host: str,
         interfaces: Sequence[str] = (),
+        speaks: tuple[int, int] = (OLDEST, PROTOCOL),
     ) -> None:
         """Prepare; `start` begins.
 
         Args:
             peers: Told of nodes.
+            port: Where neighbours call.
             node: Our own.
             store: Only its nodes are of interest.
             name: What the installer called this machine.
-            listen: Where neighbours call; the port must be known.
+            host: The address on which neighbours call; unspecified: all of this machine's.
+            speaks: The oldest and the newest protocol understood.
             interfaces: Addresses of this machine to use; none: all but loopback.
         """
         self._peers, self._node, self._store, self._name = peers, node, store, name
-        self._listen, self._interfaces = listen, list(interfaces)
+        self._host, self._port, self._interfaces = host, port, list(interfaces)
+        self._speaks = speaks
         self._task: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Task[None]] = set()
         self.working = False
@@ -95,11 +100,10 @@ class Discovery:
                 self.working = False
 
     def _addresses(self) -> list[str]:
-        host = self._listen.host
         if self._interfaces:
             return sorted(self._interfaces)
-        if not ip_address(host).is_unspecified:
-            return [host]
+        if not ip_address(self._host).is_unspecified:
+            return [self._host]
         return sorted(
             address
             for address in addresses_of_this_machine()
@@ -117,13 +121,13 @@ class Discovery:
                 "store": self._store,
                 "node": self._node.hex(),
                 "name": self._name[:60],
-                "protocol": f"{OLDEST}-{PROTOCOL}",
+                "protocol": "{}-{}".format(*self._speaks),
             }
             await zeroconf.async_register_service(
                 AsyncServiceInfo(
                     SERVICE,
                     f"{self._node.hex()}.{SERVICE}",
-                    port=self._listen.port,
+                    port=self._port,
                     properties=properties,
                     server=f"karb-{self._node.hex()[:12]}.local.",
                     parsed_addresses=addresses,
@@ -170,8 +174,8 @@ class Discovery:
             told.get("store") != self._store
             or told.get("node") != node.hex()
             or not speaks
-            or int(newest) < OLDEST
-            or int(oldest) > PROTOCOL
+            or int(newest) < self._speaks[0]
+            or int(oldest) > self._speaks[1]
         ):
             return
         urls = [

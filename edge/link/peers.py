@@ -113,14 +113,14 @@ class Peers:
             random: 0 to 1, for the jitter.
             incarnation: 40 fresh random bits, should a new life be needed.
             software: What we call ourselves.
-
-        Raises:
-            BadIdentity: Head office's authority cannot be read.
         """
         self._data, self._store, self._clock = data, store, clock
         self._name, self._software = name, software
         self._random, self._incarnation = random, incarnation
         self.trusted = Trusted(data, store, clock)
+        self.lan = ""
+        """Where neighbours call, or why they cannot; empty: nowhere."""
+
         self._http: aiohttp.ClientSession | None = None
         self._live: dict[bytes, _Call] = {}
         self._met: dict[bytes, PeerState] = {}

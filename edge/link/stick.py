@@ -62,11 +62,7 @@ class Stick:
         incarnation: Callable[[], int],
         software: str,
     ) -> None:
-        """Read who we are.
-
-        Raises:
-            BadIdentity: The node's certificates cannot be read.
-        """
+        """Prepare; nothing is read yet."""
         self._data, self._store, self._clock = data, store, clock
         self._incarnation, self._software = incarnation, software
         self._trusted = Trusted(data, store, clock)
@@ -78,6 +74,7 @@ class Stick:
 
         Raises:
             OSError: It cannot be written.
+            BadIdentity: The node's certificates cannot be read.
             StoreDamaged: Our own chain is not what was written.
         """
         office, office_key = await self._store.office()
@@ -118,6 +115,7 @@ class Stick:
         Raises:
             BadStick: It is none for us, and nothing was stored; or something in it is not what
                 its author signed, and it says what was kept.
+            BadIdentity: Head office's authority cannot be read.
             OSError: It cannot be read.
         """
         with path.open("rb") as file:

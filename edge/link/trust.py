@@ -24,13 +24,20 @@ class Trusted:
     """Judges certificates."""
 
     def __init__(self, data: Path, store: Store, clock: Clock) -> None:
-        """Read head office's authority.
+        """Judge by the authority's certificate in a node's folder."""
+        self._data, self._store, self._clock = data, store, clock
+        self._authority: x509.Certificate | None = None
+
+    @property
+    def authority(self) -> x509.Certificate:
+        """Head office's own certificate; read when it is needed, for no sale needs it.
 
         Raises:
             BadIdentity: It cannot be read.
         """
-        self.authority = tls.certificate(data, tls.AUTHORITY)
-        self._store, self._clock = store, clock
+        if self._authority is None:
+            self._authority = tls.certificate(self._data, tls.AUTHORITY)
+        return self._authority
 
     def author(self, certificate: bytes) -> Identity:
         """Say who wrote facts, by a certificate (DER) that came with them.

@@ -87,7 +87,7 @@ class Uplink:
         """
         self._data, self._central, self._store, self._clock = data, central, store, clock
         self._random, self._incarnation, self._software = random, incarnation, software
-        self._trusted: Trusted | None = None
+        self._trusted = Trusted(data, store, clock)
         self.state = LinkState(since_ms=clock.now().ms)
         self._woken = store.watch()
         self._task: asyncio.Task[None] | None = None
@@ -99,7 +99,6 @@ class Uplink:
     async def start(self) -> None:
         """Begin to speak."""
         self._http = aiohttp.ClientSession(auto_decompress=False)
-        self._trusted = Trusted(self._data, self._store, self._clock)
         self._task = asyncio.create_task(self._run(), name="uplink")
 
     async def close(self) -> None:

@@ -75,7 +75,7 @@ class Node:
             software="test",
         )
         self.lan = LanServer(self.data, self.peers)
-        self.port = await self.lan.start(Listen("127.0.0.1", 0))
+        self.port = await self.lan.listen(Listen("127.0.0.1", 0))
         return self
 
     async def close(self):

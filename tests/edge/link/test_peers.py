@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from edge.link import carrier, peers, tls
+from edge.config import Listen
+from edge.link import carrier, lan, peers, tls
 from edge.link.conversation import Conversation, neighbour
 from edge.link.trust import PeerRefused, Trusted
 from sync.clock import Trust
@@ -248,3 +249,43 @@ def _request(node):
     from tests.central.machine import request  # noqa: PLC0415 - of use here only
 
     return x509.load_pem_x509_csr(request(node.key.private).encode())
+
+
+async def test_a_port_that_is_taken_is_tried_again_and_keeps_nobody_from_selling(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(lan, "TRY_AGAIN_S", 0.05)
+    async with nodes(tmp_path, "S1", "S1") as (one, two):
+        late = lan.LanServer(one.data, one.peers)
+        await late.start(Listen("127.0.0.1", two.port), None)
+
+        async def told():
+            return f"cannot listen on 127.0.0.1:{two.port}" in one.peers.lan
+
+        await until(told)
+        await one.sell()
+        await two.lan.close()
+
+        async def listens():
+            return one.peers.lan == f"listening on 127.0.0.1:{two.port}"
+
+        await until(listens)
+        await late.close()
+
+
+async def test_a_damaged_authority_keeps_nobody_from_selling(tmp_path, monkeypatch):
+    monkeypatch.setattr(lan, "TRY_AGAIN_S", 0.05)
+    async with nodes(tmp_path, "S1", "S1") as (one, two):
+        (one.data / tls.AUTHORITY).write_bytes(b"?")
+        late = lan.LanServer(one.data, one.peers)
+        await late.start(Listen("127.0.0.1", 0), None)
+        await one.peers.start([two.url])
+
+        async def told():
+            states = [state.last_error for state in await one.peers.states()]
+            return tls.AUTHORITY in one.peers.lan and any(tls.AUTHORITY in why for why in states)
+
+        await until(told)
+        await one.sell()
+        assert await one.sales() == 1
+        await late.close()
