@@ -123,15 +123,13 @@ async def met(config: Config, store: Store, peers: Peers) -> AsyncIterator[None]
         if config.lan is None:
             yield
             return
-        from edge.link.discovery import Discovery  # noqa: PLC0415 - few stores need it
+        from edge.link.discovery import Discovery, Who  # noqa: PLC0415 - few stores need it
         from edge.link.lan import LanServer  # noqa: PLC0415 - few stores need it
 
         found = partial(
             Discovery,
             peers,
-            node=store.key.node,
-            store=store.store,
-            name=config.name,
+            who=Who(store.key.node, store.store, config.name),
             host=config.lan.listen.host,
             interfaces=config.lan.interfaces,
         )

@@ -6,6 +6,7 @@ What is announced is a hint and no more: who answers at an address, its certific
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Protocol
 
@@ -37,6 +38,19 @@ class Found(Protocol):
         """A node has said goodbye."""
 
 
+@dataclass(frozen=True, slots=True)
+class Who:
+    """What a node announces."""
+
+    node: bytes
+    store: str
+    name: str
+    """What the installer called the machine."""
+
+    speaks: tuple[int, int] = (OLDEST, PROTOCOL)
+    """The oldest and the newest protocol understood."""
+
+
 class Discovery:
     """Announces this node, and tells of the others of its store."""
 
@@ -44,29 +58,22 @@ class Discovery:
         self,
         peers: Found,
         port: int,
+        who: Who,
         *,
-        node: bytes,
-        store: str,
-        name: str,
         host: str,
         interfaces: Sequence[str] = (),
-        speaks: tuple[int, int] = (OLDEST, PROTOCOL),
     ) -> None:
         """Prepare; `start` begins.
 
         Args:
             peers: Told of nodes.
             port: Where neighbours call.
-            node: Our own.
-            store: Only its nodes are of interest.
-            name: What the installer called this machine.
+            who: What is announced; only nodes of the same store are of interest.
             host: The address on which neighbours call; unspecified: all of this machine's.
-            speaks: The oldest and the newest protocol understood.
             interfaces: Addresses of this machine to use; none: all but loopback.
         """
-        self._peers, self._node, self._store, self._name = peers, node, store, name
+        self._peers, self._who = peers, who
         self._host, self._port, self._interfaces = host, port, list(interfaces)
-        self._speaks = speaks
         self._task: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Task[None]] = set()
         self.working = False
@@ -118,18 +125,18 @@ class Discovery:
         browser = None
         try:
             properties = {
-                "store": self._store,
-                "node": self._node.hex(),
-                "name": self._name[:60],
-                "protocol": "{}-{}".format(*self._speaks),
+                "store": self._who.store,
+                "node": self._who.node.hex(),
+                "name": self._who.name[:60],
+                "protocol": "{}-{}".format(*self._who.speaks),
             }
             await zeroconf.async_register_service(
                 AsyncServiceInfo(
                     SERVICE,
-                    f"{self._node.hex()}.{SERVICE}",
+                    f"{self._who.node.hex()}.{SERVICE}",
                     port=self._port,
                     properties=properties,
-                    server=f"karb-{self._node.hex()[:12]}.local.",
+                    server=f"karb-{self._who.node.hex()[:12]}.local.",
                     parsed_addresses=addresses,
                 )
             )
@@ -154,7 +161,7 @@ class Discovery:
     ) -> None:
         del service_type
         node = _node(name)
-        if node is None or node == self._node:
+        if node is None or node == self._who.node:
             return
         if state_change is ServiceStateChange.Removed:
             self._peers.lost(node)
@@ -171,11 +178,11 @@ class Discovery:
         oldest, _, newest = told.get("protocol", "").partition("-")
         speaks = oldest.isdigit() and newest.isdigit()
         if (
-            told.get("store") != self._store
+            told.get("store") != self._who.store
             or told.get("node") != node.hex()
             or not speaks
-            or int(newest) < self._speaks[0]
-            or int(oldest) > self._speaks[1]
+            or int(newest) < self._who.speaks[0]
+            or int(oldest) > self._who.speaks[1]
         ):
             return
         urls = [

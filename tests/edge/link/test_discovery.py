@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from edge.link import discovery
-from edge.link.discovery import Discovery
+from edge.link.discovery import Discovery, Who
 from tests.edge.link.lan import until
 
 ONE, TWO, THREE = (bytes([n]) * 16 for n in (1, 2, 3))
@@ -31,11 +31,8 @@ async def announced(node, *, store="S1", port=9001, name="kasa", speaks=(1, 1)):
     made = Discovery(
         heard,
         port,
-        node=node,
-        store=store,
-        name=name,
+        Who(node, store, name, speaks),
         host="127.0.0.1",
-        speaks=speaks,
         interfaces=["127.0.0.1"],
     )
     await made.start()
@@ -88,7 +85,7 @@ async def test_a_machine_without_a_network_waits_for_one(monkeypatch):
     addresses = []
     monkeypatch.setattr(discovery, "addresses_of_this_machine", lambda: list(addresses))
     monkeypatch.setattr(discovery, "LOOK_AGAIN_S", 0.05)
-    made = Discovery(Heard(), 9003, node=ONE, store="S1", name="", host="0.0.0.0")
+    made = Discovery(Heard(), 9003, Who(ONE, "S1", ""), host="0.0.0.0")
     monkeypatch.setattr(discovery, "ip_address", _nowhere)
     await made.start()
     try:
