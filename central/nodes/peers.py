@@ -94,12 +94,20 @@ class Peers:
         if self._now_ms() > identity.not_after_ms:
             raise Revoked(f"Certificate of node {identity.node.hex()}: out of date; renew it.")
 
-    def heard(self, identity: Identity, *, bytes_in: int = 0, bytes_out: int = 0) -> None:
-        """Count what went over the wire."""
+    def heard(
+        self,
+        identity: Identity,
+        *,
+        bytes_in: int = 0,
+        bytes_out: int = 0,
+        at_ms: int | None = None,
+    ) -> None:
+        """Count what went over the wire, or came by hand and was said at `at_ms`."""
         key = (identity.store, identity.node)
         contact = self._contacts.setdefault(key, Contact())
         if bytes_in:
-            contact.heard_ms = self._now_ms()
+            now = self._now_ms()
+            contact.heard_ms = now if at_ms is None else max(contact.heard_ms, min(at_ms, now))
         contact.bytes_in += bytes_in
         contact.bytes_out += bytes_out
         self._dirty.add(key)

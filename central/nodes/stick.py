@@ -1,10 +1,12 @@
 """The exchange by hand, at head office: a stick of a store read, and one written for it."""
 
+import asyncio
 import os
 import secrets
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import structlog
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -12,12 +14,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from central.ledger import carried
 from central.ledger.carried import Carried
 from central.ledger.errors import Refused
-from central.ledger.ingest import Incoming, Nonsense, Stored, Unwelcome
+from central.ledger.ingest import Fork, Gap, Incoming, Nonsense, Outcome, Stored, Unwelcome
 from central.ledger.ledger import Ledger, wall_ms
 from central.nodes.authority import Authority
 from central.nodes.conversation import Conversation
 from central.nodes.peers import Peers, Revoked
-from sync.chain import ALL
+from sync.chain import ALL, StreamId
 from sync.errors import RemoteProtocolError
 from sync.exchange import stick
 from sync.exchange.session import Greeted
@@ -25,6 +27,33 @@ from sync.exchange.stick import BadStick, Header, Lock
 from sync.identity import Identity, fingerprint, raw_public
 
 log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was on a stick."""
+
+    fresh: int = 0
+    not_taken: set[str] = field(default_factory=set)
+    vector: dict[StreamId, int] = field(default_factory=dict)
+
+    def note(self, outcome: Outcome) -> None:
+        """Count what became of a batch.
+
+        Raises:
+            RemoteProtocolError: It was nonsense.
+        """
+        match outcome:
+            case Stored(_, fresh):
+                self.fresh += fresh
+            case Unwelcome(stream):
+                self.not_taken.add(f"{stream}: its node is revoked, or not known")
+            case Fork(stream, seq):
+                self.not_taken.add(f"{stream}: two facts have number {seq}")
+            case Gap(head):
+                self.not_taken.add(f"{head.stream}: expected number {head.seq + 1} next")
+            case Nonsense(error):
+                raise error
 
 
 class Stick:
@@ -48,34 +77,14 @@ class Stick:
             raise Refused(f"{path}: cannot be read ({error.strerror}).") from error
         with file:
             header: Header | None = None
-            fresh = 0
-            not_taken: set[str] = set()
+            found = _Found()
             try:
-                header, writer = stick.check(file, self._authority.certificate)
+                checked = await asyncio.to_thread(stick.check, file, self._authority.certificate)
+                header, writer = checked
                 self._welcome(writer)
-                talk = Conversation(self._ledger, writer, self._peers.introduced)
-                talk.hello()
-                key = Lock.of(header, self._ledger.own.node, self._ledger.own.key)
-                vector = {}
-                for payload in stick.payloads(file):
-                    event = await talk.read(payload)
-                    if isinstance(event, Greeted):
-                        vector = {s: head.seq for s, head in event.vector.items()}
-                        await talk.compare(event)
-                    if not isinstance(event, Incoming):
-                        continue
-                    keys = key.open(event.keys) if key else {}
-                    for outcome in await self._ledger.take([replace(event, keys=keys)]):
-                        match outcome:
-                            case Stored(_, n):
-                                fresh += n
-                            case Unwelcome(stream):
-                                not_taken.add(str(stream))
-                            case Nonsense(nonsense):
-                                raise nonsense
-                            case other:
-                                not_taken.add(str(other))
+                await self._take(file, header, writer, found)
             except (BadStick, RemoteProtocolError, Revoked) as error:
+                fresh = found.fresh
                 kept = f"{fresh} facts before it were kept." if fresh else "Nothing was stored."
                 reason = f"{path.name}: {error} {kept}"
                 await self._refused(header, path.name, reason)
@@ -86,20 +95,42 @@ class Stick:
                 path.name,
                 writer.node,
                 header.written_ms,
-                fresh,
+                found.fresh,
                 "",
-                vector,
+                found.vector,
             )
             await self._ledger.write(lambda unit: carried.keep(unit, row))
-        self._peers.heard(writer, bytes_in=path.stat().st_size)
+        size = path.stat().st_size
+        self._peers.heard(writer, bytes_in=size, at_ms=header.written_ms)
         return {
             "file": str(path),
             "store": header.store,
             "node": writer.node.hex(),
             "written_ms": header.written_ms,
-            "facts": fresh,
-            "not_taken": sorted(not_taken),
+            "facts": found.fresh,
+            "not_taken": sorted(found.not_taken),
         }
+
+    async def _take(
+        self, file: BinaryIO, header: Header, writer: Identity, found: "_Found"
+    ) -> None:
+        """Take in what a checked stick brings.
+
+        Raises:
+            RemoteProtocolError: Something in it is not what its author signed.
+        """
+        talk = Conversation(self._ledger, writer, self._peers.introduced)
+        talk.hello()
+        key = Lock.of(header, self._ledger.own.node, self._ledger.own.key)
+        for payload in stick.payloads(file):
+            event = await talk.read(payload)
+            if isinstance(event, Greeted):
+                found.vector = {s: head.seq for s, head in event.vector.items()}
+                await talk.compare(event)
+            if isinstance(event, Incoming):
+                keys = key.open(event.keys) if key else {}
+                for outcome in await self._ledger.take([replace(event, keys=keys)]):
+                    found.note(outcome)
 
     async def write(self, path: Path, store: str) -> dict[str, object]:
         """Write what the store's nodes lack, by the last stick of each, and what is stored here.
@@ -143,10 +174,9 @@ class Stick:
                     writing.add(batch)
                     batches += 1
                 size = writing.end(self._ledger.own.key)
-                file.flush()
-                os.fsync(file.fileno())
+                await asyncio.to_thread(_flush, file)
             beside.replace(path)
-            _keep(path.parent)
+            await asyncio.to_thread(_keep, path.parent)
         except OSError as error:
             raise Refused(f"{path}: cannot be written ({error.strerror}).") from error
         finally:
@@ -176,6 +206,11 @@ def _store(store: str) -> Identity:
     return Identity(
         node=b"", store=store, public_key=b"", serial=0, not_before_ms=0, not_after_ms=0
     )
+
+
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _keep(folder: Path) -> None:

@@ -7,7 +7,7 @@ const words = {
     stores: (on, all) => `${on} z ${all} na łączu`, none: "brak sklepów",
     frozen: "rozwidlony strumień", quarantined: "w kwarantannie",
     unreadable: "czeka na nową wersję", lines: "pozycji", units: "szt. i kg", each: "B/paragon",
-    received: "Odebrano", sent: "Wysłano",
+    received: "Odebrano", sent: "Wysłano", stick: "Odrzucony nośnik",
   },
   en: {
     online: "online", never: "never heard", heard: "heard, no live link",
@@ -15,7 +15,7 @@ const words = {
     stores: (on, all) => `${on} of ${all} online`, none: "no stores",
     frozen: "forked stream", quarantined: "quarantined",
     unreadable: "waiting for an upgrade", lines: "lines", units: "pcs and kg", each: "B/receipt",
-    received: "Received", sent: "Sent",
+    received: "Received", sent: "Sent", stick: "Stick refused",
   },
 }[lang];
 const LATELY_MS = 60_000;
@@ -80,7 +80,7 @@ function tell(text, kind) {
   link.className = `tag ${kind}`;
 }
 
-function show({ stores, totals, now_ms: now }) {
+function show({ stores, totals, now_ms: now, refused_sticks: sticks }) {
   const online = stores.filter((store) => store.online).length;
   if (!stores.length) tell(words.none, "none");
   else tell(words.stores(online, stores.length), online === stores.length ? "on" : "off");
@@ -90,6 +90,8 @@ function show({ stores, totals, now_ms: now }) {
   at("received").textContent = bytes(totals.bytes_in);
   at("bytes").textContent = totals.sales ? whole.format(Math.round(totals.bytes_in / totals.sales)) : "–";
   at("none").hidden = stores.length > 0;
+  at("sticks").replaceChildren(...sticks.map(({ read_ms: when, reason }) =>
+    element("li", `${words.stick}, ${clock.format(when)}: ${reason}`)));
   const body = document.createElement("tbody");
   body.id = "stores";
   for (const store of stores) {

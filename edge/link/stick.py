@@ -4,6 +4,7 @@ What is written stands on what head office has confirmed, never on an earlier st
 was lost costs nothing. What is read may be old or read twice: it only ever adds.
 """
 
+import asyncio
 import os
 import secrets
 from collections.abc import Callable
@@ -101,10 +102,9 @@ class Stick:
                 while (payload := await talk.next()) is not None:
                     writing.add(payload)
                 size = writing.end(self._store.key.private)
-                file.flush()
-                os.fsync(file.fileno())
+                await asyncio.to_thread(_flush, file)
             beside.replace(path)
-            _keep(path.parent)
+            await asyncio.to_thread(_keep, path.parent)
         finally:
             beside.unlink(missing_ok=True)
         return Written(facts, size)
@@ -147,7 +147,8 @@ class Stick:
         return Taken(facts, path.stat().st_size, peer.name, header.written_ms)
 
     async def _checked(self, file: BinaryIO) -> tuple[Header, Identity]:
-        header, writer = stick.check(file, self._trusted.authority)
+        # A big one takes a while to be summed; tills go on meanwhile.
+        header, writer = await asyncio.to_thread(stick.check, file, self._trusted.authority)
         if header.store != self._store.store:
             raise BadStick(
                 f"it is for store {header.store}, expected one for {self._store.store}; "
@@ -183,6 +184,11 @@ class Stick:
         )
         talk.unlimited()
         return talk
+
+
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _keep(folder: Path) -> None:
