@@ -48,10 +48,11 @@ def carry(data: Path, target: Path | None, source: Path | None) -> tuple[Any, st
             f"{target}: {told['facts']} facts that head office has not confirmed, "
             f"{told['size']} bytes. There: karb-central sync --from FILE --to FILE."
         )
-    written = datetime.fromtimestamp(told["written_ms"] / 1000, UTC)
+    at = datetime.fromtimestamp(told["written_ms"] / 1000, UTC)
+    when = f"at {at:%Y-%m-%d %H:%M} UTC" if told["written_ms"] else "and did not know the time"
     who = "head office" if told["writer"] == "central" else f"node {told['writer'][:12]}"
     return {**told, "file": str(source)}, (
-        f"{source}: {told['facts']} new facts; {who} wrote it at {written:%Y-%m-%d %H:%M} UTC."
+        f"{source}: {told['facts']} new facts; {who} wrote it {when}."
     )
 
 

@@ -111,7 +111,7 @@ async def live_socket(
             f"{urlsplit(url).netloc}: no live link (answered {error.status})."
         ) from error
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise _failure(url, error) from error
+        raise _failure(url, error, neighbour=not context.check_hostname) from error
     try:
         yield socket
     finally:
@@ -119,11 +119,17 @@ async def live_socket(
             await asyncio.wait_for(socket.close(), 1)
 
 
-def _failure(url: str, error: Exception) -> LinkUnreachable | LinkRefused:
+def _failure(
+    url: str, error: Exception, *, neighbour: bool = False
+) -> LinkUnreachable | LinkRefused:
     """Say what is the matter, in words that are the same each time it is the matter."""
     address = urlsplit(url).netloc
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         reason = getattr(error.certificate_error, "verify_message", "") or "no certificate"
+        if neighbour:
+            return LinkRefused(
+                f"{address}: no machine of this chain of shops ({reason}); look at the address."
+            )
         return LinkRefused(
             f"{address}: not this chain's head office ({reason}); "
             "check the address, or enrol this machine again."

@@ -12,6 +12,7 @@ from sync.errors import LocalProtocolError, NotAllowed, RemoteProtocolError, Too
 from sync.exchange import wire
 from sync.exchange.messages import Ack, Facts, Forked, Hello, Slow, Vector
 from sync.exchange.session import (
+    MAX_CERTIFICATE,
     MAX_IN_FLIGHT,
     Acknowledged,
     ForkSeen,
@@ -100,6 +101,73 @@ def test_a_batch_that_did_not_fit_is_sent_again_from_where_the_peer_is(data):
     event = a.receive(b.resync([Head(STREAM, 1, hashes[0])]))
     assert isinstance(event, Resynced)
     assert a.owed([head]) == [(STREAM, 1)]
+
+
+OTHER = StreamId(NODE, 99, "S1")
+
+
+@given(st.data(), st.booleans())
+@settings(max_examples=20)
+def test_a_refused_stream_holds_up_no_other_until_it_is_welcome(data, named):
+    """By the place of its name, or, before the peer has named it, by the name itself."""
+    made = data.draw(facts(MAX_IN_FLIGHT + 1))
+    batch, hashes = batch_of(made)
+    heads = [Head(STREAM, len(made), hashes[-1]), Head(OTHER, 5, bytes(32))]
+    a, b = greeted(heads if named else ())
+    for at in range(MAX_IN_FLIGHT):  # the whole window is full of it
+        before = hashes[at - 1] if at else genesis(STREAM)
+        b.receive(a.send(batch_of(made[at : at + 1], before=before)[0]))
+    assert a.owed(heads) == []
+    event = a.receive(b.refuse([STREAM]))
+    assert (event.refused, dict(event.vector)) == ([STREAM], {})
+    assert a.owed(heads) == [(OTHER, 0)]
+    assert a.lacks(heads) == 5, "nobody asks again and again for what is not taken"
+    event = a.receive(b.resync([Head(STREAM, 0, genesis(STREAM))]))
+    assert event.refused == []
+    assert a.owed(heads) == [(STREAM, 0), (OTHER, 0)]
+    assert b.receive(a.send(batch)).batch.facts == list(batch.facts)
+
+
+@given(st.integers(0, 1 << 40), st.integers(0, 1 << 40))
+def test_head_offices_word_goes_on_from_node_to_node(stored, safe):
+    a, b = greeted()
+    event = b.receive(a.acknowledge({STREAM: 3}, {STREAM: safe}, {STREAM: stored}))
+    assert event == Acknowledged({STREAM: 3}, {STREAM: safe}, {STREAM: stored})
+    assert b.owed([Head(STREAM, 3, bytes(32))]) == [], "the peer holds what it says it holds"
+    assert b.owed([Head(STREAM, 4, bytes(32))]) == [(STREAM, 3)]
+
+
+@given(st.data(), st.binary(max_size=600))
+@settings(max_examples=20)
+def test_a_certificate_travels_with_the_batch_and_is_not_judged_here(data, certificate):
+    batch, _ = batch_of(data.draw(facts(1)))
+    a, b = greeted()
+    assert b.receive(a.send(batch, {}, certificate)).author == certificate
+
+
+@given(st.data())
+@settings(max_examples=10)
+def test_no_certificate_is_beyond_measure(data):
+    batch, _ = batch_of(data.draw(facts(1)))
+    a, b = greeted()
+    with pytest.raises(RemoteProtocolError, match="4097 bytes"):
+        b.receive(a.send(batch, {}, bytes(MAX_CERTIFICATE + 1)))
+
+
+def test_what_an_older_program_says_is_still_understood():
+    """Its messages end before the fields that came later."""
+    a, b = greeted()
+    plain = msgspec.msgpack.encode([3, [[STREAM.name(), 7]], []])
+    assert b.receive(b"\0" + plain) == Acknowledged({STREAM: 7}, {}, {})
+    plain = msgspec.msgpack.encode([4, [[STREAM.name(), 7, bytes(32)]]])
+    assert b.receive(b"\0" + plain).refused == []
+    fresh = session()
+    plain = msgspec.msgpack.encode([1, 1, 1, ["S1"], [], [], None, "karb 0"])
+    assert fresh.receive(b"\0" + plain).hello.name == ""
+    # And it passes over what it does not know.
+    newer = msgspec.msgpack.encode([3, [[STREAM.name(), 8]], [], [], "more"])
+    assert b.receive(b"\0" + newer).stored == {STREAM: 8}
+    assert a.frozen == set()
 
 
 def test_hello_comes_first_and_once():

@@ -99,6 +99,29 @@ async def test_a_stranger_s_facts_come_with_its_certificate(tmp_path):
         await one.peers.start()
 
 
+async def test_head_offices_word_goes_from_node_to_node(tmp_path):
+    """One speaks with two, two with three; three alone has a link."""
+    async with nodes(tmp_path, "S1", "S1", "S1") as (one, two, three):
+        for node in (one, three):
+            await node.peers.start()
+        await two.peers.start([one.url, three.url])
+        await until(live(one, two))
+        await until(live(two, three))
+        await one.sell()
+        await until(has(three, 1))
+        stream = one.store.stream
+        (held,) = (head.seq for head in three.store.heads() if head.stream == stream)
+        assert (await one.store.figures()).waiting == held
+        three.store.note_peer({stream: held}, {stream: 1})  # as when head office has answered
+
+        async def told():
+            return (await one.store.figures()).waiting == 0
+
+        await until(told)
+        assert one.store.central_holds()[stream] == (held, 1)
+        assert two.store.central_holds()[stream] == (held, 1)
+
+
 async def test_the_address_of_ourselves_is_left_alone(tmp_path):
     async with nodes(tmp_path, "S1") as (one,):
         await one.peers.start([one.url])
