@@ -101,7 +101,9 @@ async def running(config: Config) -> AsyncIterator[Running]:
         port = await server.start(config.listen, config.tls_cert, config.tls_key)
         stack.push_async_callback(server.close)
 
-        counter.asking.hears = lambda: link.state.state == "live"
+        counter.asking.hears = lambda: (
+            link.state.state == "live" or (peers is not None and peers.any_live)
+        )
         await link.start()
         stack.push_async_callback(link.close)
         if peers is not None:

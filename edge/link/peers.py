@@ -162,6 +162,11 @@ class Peers:
         if task is not None and node not in self._live:
             task.cancel()
 
+    @property
+    def any_live(self) -> bool:
+        """Whether a neighbour would hear us now."""
+        return bool(self._live)
+
     async def states(self) -> list[PeerState]:
         """Return how it stands with each node of the store, met or only heard of."""
         heads = [head for head in self._store.heads() if head.stream.scope == self._store.store]
