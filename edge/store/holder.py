@@ -16,10 +16,12 @@ from sync import facts as vocabulary
 from sync.chain import ALL, EVENT_BYTES, Fact, StreamId
 from sync.clock import hlc_ms
 from sync.errors import BadFact
+from sync.facts import Body
+from sync.facts.count import CountPosted
 from sync.facts.node import StreamClosed
 from sync.facts.rights import CellLines, Move, RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import Sale, SaleClosed, Stage
-from sync.facts.stock import GoodsMoved, GoodsReceived, Movement
+from sync.facts.stock import OUTWARD, GoodsMoved, GoodsReceived, Movement
 from sync.merge import rights, stock
 from sync.merge.rights import NotHeld
 from sync.merge.stock import Column, Deltas
@@ -126,12 +128,22 @@ class Holder:
         """Ask others for rights."""
         self._unit.append(RightsWanted(CellLines.by_cell(amounts), of), event)
 
-    def moved(self, event: bytes, body: GoodsMoved) -> None:
+    def moved(self, event: bytes, body: GoodsMoved, approved_by: str = "") -> None:
         """Record goods that came or went; what goes beyond the right is taken over."""
-        if body.movement in (Movement.WRITTEN_OFF, Movement.SENT, Movement.LOST):
-            self.take_over(event, self.shortage(body.lines.amounts()))
+        amounts = body.lines.amounts()
+        if body.movement in OUTWARD:
+            self.take_over(event, self.shortage(amounts), why=approved_by)
         self._unit.append(body, event)
-        self.settle(body.lines.amounts())
+        if body.movement is Movement.ARRIVED:
+            self.received(event, amounts)
+        else:
+            self.settle(amounts)
+
+    def posted(self, event: bytes, body: CountPosted) -> None:
+        """Let the books follow a count; what is missing beyond the right is taken over."""
+        self.take_over(event, self.shortage(body.missing()), why=body.approved_by)
+        self._unit.append(body, event)
+        self.settle({**body.found(), **body.missing()})
 
     def received(self, event: bytes, amounts: Deltas) -> None:
         """After a delivery: cover what was taken beyond the right, give central its share."""
@@ -180,16 +192,19 @@ class Holder:
             except BadFact:
                 continue
             match body:
-                case GoodsReceived() | GoodsMoved():
-                    cells.update(dict.fromkeys(stock.moves(body)[0][1]))
+                case GoodsReceived() | GoodsMoved() | CountPosted():
+                    for _, amounts, _ in stock.moves(body):
+                        cells.update(dict.fromkeys(amounts))
                 case RightsMoved() if body.to == self._unit.stream:
                     cells.update(dict.fromkeys(body.lines.amounts()))
                 case StreamClosed() if body.successor == self._unit.stream:
                     cells.update(dict.fromkeys(self._shelf.cells(self._unit.number(body.stream))))
                 case RightsWanted():
                     self._answer(stream, fact, body)
-            if isinstance(body, Sale | GoodsReceived):
+            if isinstance(body, Sale | GoodsReceived | GoodsMoved | CountPosted):
                 self.compensate(fact.event)
+            if isinstance(body, GoodsMoved) and body.movement is Movement.ARRIVED:
+                self.compensate(body.reference)
         self.settle(cells)
 
     def _answer(self, asker: StreamId, fact: Fact, want: RightsWanted) -> None:
@@ -216,26 +231,23 @@ class Holder:
     def compensate(self, event: bytes) -> None:
         """Take back what our record of an event moved, where another node's record counts."""
         mine = self._db.execute(
-            "SELECT d.stream, d.seq FROM duplicates d JOIN streams s ON s.id = d.stream "
+            "SELECT d.stream, d.seq, d.record FROM duplicates d JOIN streams s ON s.id = d.stream "
             "WHERE d.event = ? AND s.node = ? ORDER BY d.stream, d.seq",
             (event, self._node),
         ).fetchall()
-        for id_, seq in mine:
-            marker = sha256(b"karb.compensation.1" + self._node + event).digest()[:EVENT_BYTES]
+        for id_, seq, record in mine:
+            marker = compensation(self._node, event)
             if self._unit.document(marker) is not None:
                 return
             body = vocabulary.decode(fact_at(self._db, id_, seq))
-            if isinstance(body, GoodsReceived):
-                movement, amounts = Movement.LOST, stock.received(body)
-            elif isinstance(body, Sale) and self._counted(id_, event, body):
-                movement, amounts = Movement.FOUND, body.lines.sums().by_sku
-            else:
+            if isinstance(body, Sale) and not self._counted(id_, event, body):
                 continue
             now = self._unit.now
-            lines = CellLines.by_cell(amounts)
-            self.moved(
-                marker, GoodsMoved(movement, now.ms, int(now.trust), lines, "twice", "", event)
-            )
+            for movement, amounts in _taken_back(body, record):
+                lines = CellLines.by_cell(amounts)
+                told = GoodsMoved(movement, now.ms, int(now.trust), lines, "twice", "", event)
+                self.moved(marker, told)
+                marker = compensation(self._node, marker)  # a count may go both ways
 
     def _counted(self, id_: int, event: bytes, sale: Sale) -> bool:
         if sale.stage is Stage.CLOSED:
@@ -322,3 +334,30 @@ class Holder:
         """Name an event of our own making: no other fact has its number."""
         name = self._unit.stream.name() + self._unit.next_seq.to_bytes(8, "big")
         return sha256(b"karb.event.1" + name).digest()[:EVENT_BYTES]
+
+
+def compensation(node: bytes, event: bytes) -> bytes:
+    """Name the event under which a node takes back its record of an event."""
+    return sha256(b"karb.compensation.1" + node + event).digest()[:EVENT_BYTES]
+
+
+def _taken_back(body: Body | None, record: str) -> list[tuple[Movement, Deltas]]:
+    """Return what takes back a record of an event that another node's record counts for.
+
+    Args:
+        body: Ours.
+        record: Which rule says that there are two: `Views` notes it.
+    """
+    match body:
+        case GoodsReceived():
+            return [(Movement.LOST, stock.received(body))]
+        case Sale():
+            return [(Movement.FOUND, body.lines.sums().by_sku)]
+        case GoodsMoved() if (body.movement is Movement.ARRIVED) is (record == "arrivals"):
+            # Of an arrival counts which there is of the transfer, not of the paper.
+            back = Movement.FOUND if body.movement in OUTWARD else Movement.LOST
+            return [(back, body.lines.amounts())]
+        case CountPosted():
+            both = [(Movement.LOST, body.found()), (Movement.FOUND, body.missing())]
+            return [(movement, amounts) for movement, amounts in both if amounts]
+    return []

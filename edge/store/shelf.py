@@ -18,20 +18,29 @@ from sync.chain import Fact, StreamId
 from sync.clock import hlc_ms
 from sync.errors import BadFact
 from sync.facts import Body
-from sync.facts.rights import RightsMoved
 from sync.facts.sale import Sale, SaleClosed, SaleSums, SaleVoided, Stage
-from sync.facts.stock import GoodsMoved, GoodsReceived
+from sync.facts.stock import GoodsReceived
 from sync.merge import stock
-from sync.merge.stock import Column
+from sync.merge.stock import Column, Deltas
 
 Row = Sequence[int]
 """The columns of `sync.merge.stock.Column`, then the time (ms) of the last fact that moved it."""
 
 _AS_OF = stock.WIDTH
 _EMPTY = (0,) * (stock.WIDTH + 1)
-_MOVING = frozenset(
-    {"goods.received", "goods.moved", "rights", "sale", "sale.closed", "sale.voided"}
+MOVING = frozenset(
+    {
+        "goods.received",
+        "goods.moved",
+        "count.posted",
+        "rights",
+        "sale",
+        "sale.closed",
+        "sale.voided",
+    }
 )
+"""Kinds that move a row."""
+
 _FOLD_ROWS = 4096
 _FOLD_GROUPS = 2000
 """Rows that moved, and commits, after which they are folded: bounds memory and the tail."""
@@ -111,31 +120,64 @@ class Shelf:
             first: It is the first record of its event in its stream.
             sums: Of a sale's lines, if they are known already.
         """
+        if isinstance(body, SaleClosed | SaleVoided):
+            self._note_closing(stream, fact, body)
+        moves = self.moves(stream, fact, body, first=first, sums=sums)
+        if not moves:
+            return
+        at_ms: int = getattr(body, "at_ms", hlc_ms(fact.hlc))
+        for column, amounts, sign in moves:
+            self._move(stream, column, amounts, sign, at_ms)
+        if (receiver := stock.receiver(body)) is not None:
+            self._move(self.number(receiver), Column.GOT, moves[0][1], 1, at_ms)
+
+    def moves(
+        self,
+        stream: int,
+        fact: Fact,
+        body: Body,
+        *,
+        first: bool,
+        sums: SaleSums | None = None,
+    ) -> list[tuple[Column, Deltas, int]]:
+        """Return how a fact in its place moves the row of its stream: column, amounts, a sign.
+
+        Args: see `apply`. What a sale's closing moves is known once it was applied.
+        """
         fence = self.fences.get(stream)
         if fence is not None and fact.seq > fence[0]:
-            return  # beyond the end of its stream: a person decides
+            return []  # beyond the end of its stream: a person decides
         match body:
-            case Sale():
-                if first and body.stage is Stage.CLOSED:
-                    used = (sums or body.lines.sums()).by_sku
-                    self._move(stream, Column.USED, used, 1, body.at_ms)
-            case GoodsReceived():
-                if first:
-                    self._move(stream, Column.MADE, stock.received(body), 1, body.at_ms)
+            case Sale() if sums is not None:
+                closed = first and body.stage is Stage.CLOSED
+                return [(Column.USED, sums.by_sku, 1)] if closed else []
+            case Sale() | GoodsReceived():
+                return stock.moves(body) if first else []
             case SaleClosed() | SaleVoided():
-                self._close(stream, fact, body)
-            case GoodsMoved() | RightsMoved():
-                at_ms = body.at_ms if isinstance(body, GoodsMoved) else hlc_ms(fact.hlc)
-                for column, amounts, sign in stock.moves(body):
-                    self._move(stream, column, amounts, sign, at_ms)
-                if (receiver := stock.receiver(body)) is not None:
-                    got = stock.moves(body)[0][1]
-                    self._move(self.number(receiver), Column.GOT, got, 1, at_ms)
+                return self._closing_moves(stream, fact, body)
+        return stock.moves(body)
 
-    def _close(self, stream: int, fact: Fact, body: SaleClosed | SaleVoided) -> None:
+    def _closing_moves(
+        self, stream: int, fact: Fact, body: SaleClosed | SaleVoided
+    ) -> list[tuple[Column, Deltas, int]]:
         """Let the goods of a tendered sale go with the fact of its own stream that closes it."""
-        sale = self._tendered(stream, fact)
+        closed, voided = self._closing(stream, fact.event)
+        if isinstance(body, SaleClosed):
+            moved = closed == fact.seq and (voided is None or voided > closed)
+        else:
+            moved = voided == fact.seq and closed is not None and closed < voided
+        sale = self._tendered(stream, fact) if moved else None
         if sale is None:
+            return []
+        column = Column.USED if isinstance(body, SaleClosed) else Column.MADE
+        return [(column, sale.lines.sums().by_sku, 1)]
+
+    def _note_closing(self, stream: int, fact: Fact, body: SaleClosed | SaleVoided) -> None:
+        """Keep which fact of its stream closed or voided a tendered sale: the first one."""
+        fence = self.fences.get(stream)
+        if fence is not None and fact.seq > fence[0]:
+            return
+        if self._tendered(stream, fact) is None:
             return
         closed, voided = self._closing(stream, fact.event)
         if (closed if isinstance(body, SaleClosed) else voided) is None:
@@ -145,12 +187,6 @@ class Shelf:
                 f"ON CONFLICT (stream, event) DO UPDATE SET {column} = excluded.{column}",
                 (stream, fact.event, fact.seq),
             )
-            closed, voided = self._closing(stream, fact.event)
-        if isinstance(body, SaleClosed):
-            if closed == fact.seq and (voided is None or voided > closed):
-                self._move(stream, Column.USED, sale.lines.sums().by_sku, 1, body.at_ms)
-        elif voided == fact.seq and closed is not None and closed < voided:
-            self._move(stream, Column.MADE, sale.lines.sums().by_sku, 1, body.at_ms)
 
     def _tendered(self, stream: int, fact: Fact) -> Sale | None:
         row = self._db.execute(
@@ -417,7 +453,7 @@ class Shelf:
                 (first + covered if folded else first, last),
             ):
                 fact = Fact(*columns)
-                if fact.kind in _MOVING and (stream, fact.seq) not in unread:
+                if fact.kind in MOVING and (stream, fact.seq) not in unread:
                     yield stream, fact
 
     def _again(self, stream: int, fact: Fact) -> None:

@@ -11,6 +11,7 @@ from edge.keys import NodeKey
 from edge.store import documents
 from edge.store.holder import Holder
 from edge.store.journal import Journal, fact_at, whole
+from edge.store.sheets import Sheets
 from edge.store.views import Views, settled_payments
 from sync import facts as vocabulary
 from sync.chain import Batch, Fact, StreamId
@@ -188,11 +189,17 @@ class Unit:
         self._settle()
         if fresh and batch.stream.scope == self._life.store:
             self.holder.react(batch.stream, fresh)
+            self.sheets.react(batch.stream, fresh)
 
     @property
     def holder(self) -> "Holder":
         """This node as a holder of rights."""
         return Holder(self, self._db, self._views.shelf, self._key.node)
+
+    @property
+    def sheets(self) -> Sheets:
+        """The count sheets of this place."""
+        return Sheets(self, self._db, self._views.shelf, self._key.node)
 
     @property
     def stream(self) -> StreamId:

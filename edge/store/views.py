@@ -19,6 +19,7 @@ from sync.errors import BadFact, BadIdentity
 from sync.facts import Body
 from sync.facts.basket import BasketEnded, BasketRecalled
 from sync.facts.catalogue import Articles, Prices
+from sync.facts.count import CountMarked, CountOpened, CountPosted, CountTaken
 from sync.facts.document import DocumentChanged, DocumentSettled, GenerationBegan
 from sync.facts.node import (
     IncarnationBegan,
@@ -38,7 +39,7 @@ from sync.facts.sale import (
     SaleVoided,
     Stage,
 )
-from sync.facts.stock import GoodsMoved, GoodsReceived
+from sync.facts.stock import GoodsMoved, GoodsReceived, Movement, TransferAnnounced
 from sync.identity import read
 from sync.merge.sales import stage_now, stage_of
 
@@ -58,6 +59,11 @@ DERIVED = (
     "wanted",
     "given",
     "fences",
+    "count_lines",
+    "count_marks",
+    "count_posted",
+    "transfers",
+    "arrivals",
     "quarantine",
     "duplicates",
     "unreadable",
@@ -118,6 +124,14 @@ class Views:
                 first = self._document(id_, fact, "goods_received")
             case GoodsMoved():
                 self._document(id_, fact, body.movement.name.lower())
+                if body.movement is Movement.ARRIVED and body.reference not in (b"", fact.event):
+                    self._arrival(id_, fact, body)
+            case TransferAnnounced():
+                self._announced(id_, stream, fact)
+            case CountOpened():
+                self._document(id_, fact, "count_opened")
+            case CountTaken() | CountMarked() | CountPosted():
+                self._count(id_, stream, fact, body)
             case RightsMoved():
                 if body.move is Move.GIVEN:
                     self._db.execute(
@@ -249,6 +263,69 @@ class Views:
             (fact.event, id_, fact.seq, kind),
         )
         return first
+
+    def _arrival(self, id_: int, fact: Fact, body: GoodsMoved) -> None:
+        """Keep which fact says that a transfer arrived: the lowest place."""
+        found = self._db.execute(
+            "SELECT stream, seq FROM arrivals WHERE reference = ?", (body.reference,)
+        ).fetchone()
+        if found and not self._wins("arrivals", body.reference, found, (id_, fact.seq)):
+            return
+        self._db.execute(
+            "INSERT OR REPLACE INTO arrivals VALUES (?, ?, ?)", (body.reference, id_, fact.seq)
+        )
+
+    def _announced(self, id_: int, stream: StreamId, fact: Fact) -> None:
+        """Keep what is under way; told twice by two lives of central, the lowest place holds."""
+        self._db.execute(
+            "INSERT INTO transfers VALUES (?, ?, ?, ?) ON CONFLICT (event) DO UPDATE SET "
+            "stream = excluded.stream, seq = excluded.seq, place = excluded.place "
+            "WHERE excluded.place < place",
+            (fact.event, id_, fact.seq, f"{stream}/{fact.seq:020}"),
+        )
+
+    def _count(
+        self, id_: int, stream: StreamId, fact: Fact, body: CountTaken | CountMarked | CountPosted
+    ) -> None:
+        """Keep the lines of a sheet, how far others were, and what was posted."""
+        match body:
+            case CountTaken():
+                self._db.executemany(
+                    "INSERT OR IGNORE INTO count_lines VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    [
+                        (fact.event, r.sku, id_, fact.seq, fact.hlc, r.counted_milli, r.attempt)
+                        for r in body.lines.rows()
+                    ],
+                )
+            case CountMarked():
+                line_stream = self.shelf.number(body.of)
+                self._db.executemany(
+                    "INSERT INTO count_marks VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+                    "number = max(number, excluded.number)",
+                    [
+                        (line_stream, line, stream.node, self.shelf.number(marked), number)
+                        for marked, numbers in zip(body.streams, body.numbers, strict=True)
+                        if marked.node == stream.node and marked.scope == stream.scope
+                        for line, number in zip(body.lines, numbers, strict=True)
+                    ],
+                )
+            case CountPosted():
+                self._document(id_, fact, "count_posted")
+                self._db.executemany(
+                    "INSERT OR IGNORE INTO count_posted VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    [
+                        (
+                            r.sku,
+                            body.sheet,
+                            id_,
+                            fact.seq,
+                            r.hlc,
+                            r.counted_milli,
+                            r.difference_milli,
+                        )
+                        for r in body.lines.rows()
+                    ],
+                )
 
     def _sale(self, id_: int, stream: StreamId, fact: Fact, body: Sale, sums: SaleSums) -> bool:
         """Keep a sale; return whether it is the first record of its event in its stream."""

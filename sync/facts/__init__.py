@@ -14,6 +14,7 @@ from sync.chain import Fact
 from sync.errors import BadFact
 from sync.facts.basket import BasketEnded, BasketRecalled
 from sync.facts.catalogue import Articles, Prices
+from sync.facts.count import CountMarked, CountOpened, CountPosted, CountTaken
 from sync.facts.document import DocumentChanged, DocumentSettled, GenerationBegan
 from sync.facts.node import (
     IncarnationBegan,
@@ -25,7 +26,7 @@ from sync.facts.node import (
 from sync.facts.person import PersonForgotten, Sealed, opens, sealed_in
 from sync.facts.rights import RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import PaymentSettled, Sale, SaleClosed, SaleFiscalised, SaleVoided
-from sync.facts.stock import GoodsMoved, GoodsReceived
+from sync.facts.stock import GoodsMoved, GoodsReceived, TransferAnnounced
 
 Body = (
     Articles
@@ -37,6 +38,11 @@ Body = (
     | StreamClosed
     | GoodsReceived
     | GoodsMoved
+    | TransferAnnounced
+    | CountOpened
+    | CountTaken
+    | CountMarked
+    | CountPosted
     | RightsMoved
     | RightsWanted
     | StockPolicy
@@ -63,6 +69,11 @@ KINDS: dict[tuple[str, int], type[Body]] = {
     ("stream.closed", 1): StreamClosed,
     ("goods.received", 1): GoodsReceived,
     ("goods.moved", 1): GoodsMoved,
+    ("transfer.announced", 1): TransferAnnounced,
+    ("count.opened", 1): CountOpened,
+    ("count.taken", 1): CountTaken,
+    ("count.marked", 1): CountMarked,
+    ("count.posted", 1): CountPosted,
     ("rights", 1): RightsMoved,
     ("rights.wanted", 1): RightsWanted,
     ("stock.policy", 1): StockPolicy,

@@ -110,3 +110,23 @@ class GoodsMoved(msgspec.Struct, frozen=True, array_like=True):
         if self.movement in (Movement.SENT, Movement.ARRIVED) and not self.place:
             return f"{self.movement.name}: expected the other store"
         return self.lines.reason()
+
+
+class TransferAnnounced(msgspec.Struct, frozen=True, array_like=True):
+    """Goods are under way to the place of the stream.
+
+    Written by central, which heard it from the sender; its event is that of the sending.
+    """
+
+    place: str
+    """The store that sent them."""
+
+    at_ms: Whole
+    """When they were sent."""
+
+    lines: CellLines
+    why: str = ""
+
+    def reason(self) -> str:
+        """Why this cannot be true; empty if it can."""
+        return self.lines.reason() if self.place else "expected the sending store"

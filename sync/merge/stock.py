@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from sync.chain import StreamId
 from sync.facts import Body
+from sync.facts.count import CountPosted
 from sync.facts.rights import Mode, Move, RightsMoved, StockPolicy
 from sync.facts.sale import Sale, SaleSums, Stage
 from sync.facts.stock import OUTWARD, GoodsMoved, GoodsReceived
@@ -66,6 +67,8 @@ def moves(body: Body) -> list[tuple[Column, Deltas, int]]:
         case GoodsMoved():
             column = Column.USED if body.movement in OUTWARD else Column.MADE
             return [(column, body.lines.amounts(), 1)]
+        case CountPosted():
+            return [(Column.MADE, body.found(), 1), (Column.USED, body.missing(), 1)]
         case RightsMoved():
             amounts = body.lines.amounts()
             if body.move is Move.OVER:
@@ -79,6 +82,10 @@ def moves(body: Body) -> list[tuple[Column, Deltas, int]]:
 def receiver(body: Body) -> StreamId | None:
     """Return whose `Column.GOT` a fact moves too; None: nobody's."""
     return body.to if isinstance(body, RightsMoved) else None
+
+
+PHYSICAL = {Column.MADE: 1, Column.USED: -1, Column.DONE: -1, Column.OVER: -1}
+"""Columns that say what is really there, and how."""
 
 
 def received(body: GoodsReceived) -> Deltas:
