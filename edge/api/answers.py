@@ -83,6 +83,46 @@ class StockAnswer(msgspec.Struct, frozen=True):
     """What left beyond anybody's right, with no right found for it yet."""
 
 
+class StockPage(msgspec.Struct, frozen=True):
+    """Articles by sku; each with the age of what is known."""
+
+    stock: tuple[StockAnswer, ...]
+    next: str | None
+    """What to ask after for the next page; null: this is the last."""
+
+
+class TransferLine(msgspec.Struct, frozen=True):
+    """An article that was sent."""
+
+    sku: str
+    quantity_milli: int
+
+
+class TransferAnswer(msgspec.Struct, frozen=True):
+    """Goods that left one store for another."""
+
+    transfer: str
+    """Id of the document they left with."""
+
+    store: str
+    """The other store."""
+
+    sent_at: str
+    """RFC 3339, UTC, by the sender's clock."""
+
+    lines: tuple[TransferLine, ...]
+
+
+class TransfersAnswer(msgspec.Struct, frozen=True):
+    """Transfers of this store; head office knows what became of them."""
+
+    coming: tuple[TransferAnswer, ...]
+    """Under way to this store, as head office has told; not arrived by what is known here."""
+
+    sent: tuple[TransferAnswer, ...]
+    """Sent from here, the last ones."""
+
+
 class VatAnswer(msgspec.Struct, frozen=True):
     """One rate of the basket."""
 

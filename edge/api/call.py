@@ -56,7 +56,8 @@ class Call:
     """A request whose token, address and body have been checked."""
 
     path: dict[str, Any]
-    """Values of the places in the path and of the query, of the types in the table."""
+    """Values of the places in the path and of the query, of the types in the table; of an
+    optional question that was not asked there is none."""
 
     body: Any
     """Decoded into the type in the table; None if it takes none."""

@@ -4,12 +4,20 @@ from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta
 
-from edge.api import answers, customers, node, parked, sales, tills
+from edge.api import answers, customers, node, parked, sales, stockroom, tills
 from edge.api.call import Handler
-from edge.till.receiving import DocumentAnswer
+from edge.stockroom.counting import CountAnswer, CountLineAnswer
+from edge.stockroom.documents import DocumentAnswer
+from edge.stockroom.request import (
+    CountLineRequest,
+    CountPostRequest,
+    CountRequest,
+    DocumentRequest,
+    MovedLineRequest,
+    TransferOutRequest,
+)
 from edge.till.request import (
     DiscountRequest,
-    GoodsReceivedRequest,
     LineRequest,
     PaymentRequest,
     PayRequest,
@@ -40,6 +48,18 @@ _SKU = Parameter(
     type=Annotated[str, Meta(min_length=1, max_length=64)],
     description="Of an article, or one of its codes.",
 )
+_AFTER = Parameter(
+    name="after",
+    where="query",
+    type=Annotated[str, Meta(max_length=64)],
+    description="The 'next' of the page before",
+)
+_LIMIT = Parameter(
+    name="limit",
+    where="query",
+    type=Annotated[int, Meta(ge=1, le=500)],
+    description="100 unless told",
+)
 _TILL = Parameter(name="till", where="path", type=TillId, description="As in karb.toml.")
 _LINE = Parameter(
     name="line",
@@ -60,6 +80,10 @@ _SALE_EXAMPLE = SaleRequest(
         ),
     ),
     payments=(PaymentRequest(method="cash", amount_minor=1000),),
+)
+
+_TRANSFER_EXAMPLE = TransferOutRequest(
+    lines=(MovedLineRequest(sku="MLEKO-1L", quantity_milli=12_000),), to_store="KRK2"
 )
 
 
@@ -150,21 +174,100 @@ TABLE: tuple[Entry, ...] = (
             parameters=(_SKU,),
             tags=("stock",),
         ),
-        sales.get_stock,
+        stockroom.get_stock,
     ),
     Entry(
         Route(
             method="PUT",
             path="/v1/documents/{uuid}",
-            summary="Record a delivery; the same again changes nothing",
-            request=GoodsReceivedRequest,
+            summary="Record goods that came, went or travel; the same again changes nothing",
+            request=DocumentRequest,
+            request_example=_TRANSFER_EXAMPLE,
             answers={201: DocumentAnswer, 200: DocumentAnswer},
             scope="sell",
             parameters=(_UUID,),
             problems=(409, 503),
             tags=("stock",),
         ),
-        sales.put_document,
+        stockroom.put_document,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/stock",
+            summary="How much there is of each article that ever moved",
+            answers={200: answers.StockPage},
+            scope="read",
+            parameters=(_AFTER, _LIMIT),
+            tags=("stock",),
+        ),
+        stockroom.list_stock,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/transfers",
+            summary="What is under way from other stores, and what was sent to them",
+            answers={200: answers.TransfersAnswer},
+            scope="read",
+            tags=("stock",),
+        ),
+        stockroom.get_transfers,
+    ),
+    Entry(
+        Route(
+            method="PUT",
+            path="/v1/counts/{uuid}",
+            summary="Open a count sheet; the same again changes nothing",
+            request=CountRequest,
+            answers={201: CountAnswer, 200: CountAnswer},
+            scope="sell",
+            parameters=(_UUID,),
+            problems=(409, 503),
+            tags=("counts",),
+        ),
+        stockroom.put_count,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/counts/{uuid}",
+            summary="A sheet, what was counted, and what it waits for",
+            answers={200: CountAnswer},
+            scope="read",
+            parameters=(_UUID,),
+            problems=(503,),
+            tags=("counts",),
+        ),
+        stockroom.get_count,
+    ),
+    Entry(
+        Route(
+            method="PUT",
+            path="/v1/counts/{uuid}/lines/{sku}",
+            summary="Say how much of an article is there now; selling may go on",
+            request=CountLineRequest,
+            answers={201: CountLineAnswer, 200: CountLineAnswer},
+            scope="sell",
+            parameters=(_UUID, _SKU),
+            problems=(409, 503),
+            tags=("counts",),
+        ),
+        stockroom.put_count_line,
+    ),
+    Entry(
+        Route(
+            method="POST",
+            path="/v1/counts/{uuid}/post",
+            summary="Let the books follow the sheet, once",
+            request=CountPostRequest,
+            answers={201: CountAnswer, 200: CountAnswer},
+            scope="sell",
+            parameters=(_UUID,),
+            problems=(409, 503),
+            tags=("counts",),
+        ),
+        stockroom.post_count,
     ),
     Entry(_till("GET", "", "The basket", scope="read"), tills.get_till),
     Entry(

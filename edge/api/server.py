@@ -241,10 +241,13 @@ def _check_query(entry: Entry, request: web.Request) -> None:
 
 
 def _path(entry: Entry, request: web.Request) -> dict[str, Any]:
-    """Return what stands in the address: its places, and the query, all of it required."""
+    """Return what stands in the address: its places, and what of the query is given or must be."""
     _check_query(entry, request)
     values = {}
     for parameter in entry.route.parameters:
+        optional = parameter.where == "query" and not parameter.required
+        if optional and parameter.name not in request.query:
+            continue
         text = (
             request.query.get(parameter.name, "")
             if parameter.where == "query"

@@ -1,5 +1,11 @@
-"""The stockroom: what a store has a right to, and asking others for more.
+"""The stockroom: goods that come, go, travel and are counted, and rights asked of others.
 
-Receiving, counting and transfers are documents that move rights; decisions are made in
-a unit of work (`edge.store.holder`). May import `edge.store` and `sync`.
+* `documents`: deliveries, write-offs, returns, transfers; each one a fact.
+* `counting`: count sheets, filled in while selling goes on.
+* `asking`: asks others of the place for rights, before a sale goes beyond our own.
+* `request`: what a client may ask to have recorded.
+
+All but `asking` run inside a unit of work; how rights move is `edge.store.holder`, what the
+books had at some moment is `edge.store.sheets`. May import `edge.store`, `sync`, and of
+`edge.till` what a request and a refusal look like.
 """

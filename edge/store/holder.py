@@ -240,16 +240,17 @@ class Holder:
             if self._unit.document(marker) is not None:
                 return
             body = vocabulary.decode(fact_at(self._db, id_, seq))
-            if isinstance(body, Sale) and not self._counted(id_, event, body):
+            if isinstance(body, Sale) and not self.counted(id_, event, body):
                 continue
             now = self._unit.now
-            for movement, amounts in _taken_back(body, record):
+            for movement, amounts in taken_back(body, record):
                 lines = CellLines.by_cell(amounts)
                 told = GoodsMoved(movement, now.ms, int(now.trust), lines, "twice", "", event)
                 self.moved(marker, told)
                 marker = compensation(self._node, marker)  # a count may go both ways
 
-    def _counted(self, id_: int, event: bytes, sale: Sale) -> bool:
+    def counted(self, id_: int, event: bytes, sale: Sale) -> bool:
+        """Whether the goods of a stream's record of a sale went: it was closed, and stands."""
         if sale.stage is Stage.CLOSED:
             return True
         row = self._db.execute(
@@ -341,7 +342,7 @@ def compensation(node: bytes, event: bytes) -> bytes:
     return sha256(b"karb.compensation.1" + node + event).digest()[:EVENT_BYTES]
 
 
-def _taken_back(body: Body | None, record: str) -> list[tuple[Movement, Deltas]]:
+def taken_back(body: Body | None, record: str) -> list[tuple[Movement, Deltas]]:
     """Return what takes back a record of an event that another node's record counts for.
 
     Args:

@@ -1,29 +1,22 @@
 """Count sheets within a unit of work: what was counted, how far everybody was, what it means.
 
-The books of an article at the moment a line was counted are its physical stock now, less
-what each stream of the place moved after the number at which it stood then. That number is,
-for the counting node's own stream, where the line stands; for other nodes, what they marked;
-for streams of nobody who could mark (central's, a revoked node's, an earlier life of the
-counting node's), the last number up to the line's moment, and never less than the counting
-node knew.
-
-Two corrections belong to an earlier moment than the one they are written at: what takes back
-a record that counted twice belongs to that record, and what another sheet made of an article
-belongs to the moment it was counted there.
+A line was counted when each stream of the place was at some number, and `edge.store.books`
+says what the books had then. That number is, in the counting node's own stream, where the
+line stands; in another node's, what that node marked; in those of nobody who could mark
+(central's, a revoked node's, an earlier life of the counting node's), the last one up to the
+line's moment by the clock, and never less than the counting node knew.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
-from edge.store.holder import compensation
-from edge.store.journal import SEQ_BITS, fact_at, place, whole
-from edge.store.shelf import MOVING, Shelf, first_of_stream
+from edge.store.books import Books, Cut, Known, Moment, decoded, nodes_of, streams
+from edge.store.journal import fact_at, whole
+from edge.store.shelf import Shelf
 from sync import facts as vocabulary
 from sync.chain import EVENT_BYTES, Fact, StreamId
-from sync.errors import BadFact
-from sync.facts import Body
 from sync.facts.count import (
     CountedLine,
     CountedLines,
@@ -34,27 +27,12 @@ from sync.facts.count import (
     PostedLine,
     posting,
 )
-from sync.facts.stock import GoodsMoved
-from sync.merge import stock
 
 if TYPE_CHECKING:
     from edge.store.unit import Unit
 
 MARKED_AT_ONCE = 1000
 """Lines of one mark: bounds a fact."""
-
-Cut = Mapping[StreamId, int]
-"""Streams of the place to how far they were at some moment."""
-
-
-class Known(NamedTuple):
-    """A stream of the place as it is here."""
-
-    id: int
-    """Its number in this file."""
-
-    held: int
-    """How far it is here."""
 
 
 class Line(NamedTuple):
@@ -137,16 +115,7 @@ class Sheets:
 
     def nodes(self) -> set[bytes]:
         """Return the nodes of the place that are not revoked."""
-        scope = self._unit.stream.scope
-        return {
-            node
-            for (node,) in self._db.execute(
-                "SELECT node FROM (SELECT node FROM nodes WHERE store = ?1 "
-                "UNION SELECT node FROM roots WHERE store = ?1) "
-                "WHERE node NOT IN (SELECT node FROM nodes WHERE revoked = 1)",
-                (scope,),
-            )
-        }
+        return nodes_of(self._db, self._unit.stream.scope)
 
     def home(self) -> bytes:
         """Return the node that posts: the lowest of the place."""
@@ -190,7 +159,7 @@ class Sheets:
             (fact, body)
             for fact in fresh
             if fact.kind == "count.taken"
-            and isinstance(body := _decoded(fact), CountTaken)
+            and isinstance(body := decoded(fact), CountTaken)
             and self.posted(fact.event) is None
         ]
         own = {s: known.id for s, known in self._here().items() if s.node == self._node}
@@ -221,77 +190,26 @@ class Sheets:
             for sku in lines
         }
         lines = {sku: line for sku, line in lines.items() if (newest[sku] or 0) <= line.hlc}
-        after = self._after(lines)
-        return tuple(
-            PostedLine(
-                sku,
-                line.counted_milli,
-                line.counted_milli - (self._physical(sku) - after[sku]),
-                line.hlc,
-            )
-            for sku, line in sorted(lines.items())
-        )
-
-    # --- the books at a moment -------------------------------------------------------
-
-    def _physical(self, sku: str) -> int:
-        return sum(stock.physical(row) for row in self._shelf.rows(sku).values())
-
-    def _after(self, lines: Mapping[str, Line]) -> dict[str, int]:
-        """Return what moved the physical stock after each line was counted."""
-        cuts: dict[tuple[int, int], Cut] = {}
         here = self._here()
+        cuts: dict[tuple[int, int], Cut] = {}
         for line in lines.values():
             if (line.stream, line.seq) not in cuts:
                 cuts[line.stream, line.seq] = self._cut(line, self._marked(line, here), here)
-        after = dict.fromkeys(lines, 0)
-        for stream, (id_, _) in here.items() if cuts else ():
-            for fact, body in self._moving(id_, min(cut[stream] for cut in cuts.values())):
-                first = first_of_stream(self._db, id_, fact)
-                moves = [
-                    (stock.PHYSICAL[column] * sign, amounts)
-                    for column, amounts, sign in self._shelf.moves(id_, fact, body, first=first)
-                    if column in stock.PHYSICAL
-                ]
-                stands = self._stands(stream, fact, body)
-                for sign, amounts in moves:
-                    for sku in amounts.keys() & lines.keys():
-                        line = lines[sku]
-                        if not self._before(stands, cuts[line.stream, line.seq], line):
-                            after[sku] += sign * amounts[sku]
-        return after
+        books = Books(self._unit, self._db, self._shelf).at(
+            {sku: Moment(cuts[line.stream, line.seq], line.hlc) for sku, line in lines.items()}
+        )
+        return tuple(
+            PostedLine(sku, line.counted_milli, line.counted_milli - books[sku], line.hlc)
+            for sku, line in sorted(lines.items())
+        )
 
-    def _stands(self, stream: StreamId, fact: Fact, body: Body) -> tuple[StreamId, int]:
-        """Return where a fact stands, for what takes back a record where that record stands."""
-        if isinstance(body, GoodsMoved) and body.reference:
-            once = compensation(stream.node, body.reference)
-            if fact.event in (once, compensation(stream.node, once)):
-                row = self._db.execute(
-                    "SELECT s.incarnation, d.seq FROM duplicates d JOIN streams s "
-                    "ON s.id = d.stream WHERE d.event = ? AND s.node = ? "
-                    "ORDER BY d.stream, d.seq LIMIT 1",
-                    (body.reference, stream.node),
-                ).fetchone()
-                if row:
-                    return StreamId(stream.node, row[0], stream.scope), row[1]
-        return stream, fact.seq
-
-    def _before(self, stands: tuple[StreamId, int], cut: Cut, line: Line) -> bool:
-        """Whether what stands somewhere had happened when a line was counted."""
-        stream, seq = stands
-        if seq <= cut[stream]:
-            return True
-        row = self._db.execute(
-            "SELECT hlc FROM count_posted WHERE sku = ? AND stream = ? AND seq = ?",
-            (line.sku, self._unit.number(stream), seq),
-        ).fetchone()
-        return row is not None and row[0] < line.hlc
+    # --- how far everybody was -------------------------------------------------------
 
     def _cut(
         self, line: Line, marked: Mapping[bytes, Cut], here: Mapping[StreamId, Known]
     ) -> dict[StreamId, int]:
         """Return how far each stream of the place was when a line was counted."""
-        body = _decoded(fact_at(self._db, line.stream, line.seq))
+        body = decoded(fact_at(self._db, line.stream, line.seq))
         known = _known(body) if isinstance(body, CountTaken) else {}
         cut: dict[StreamId, int] = {}
         for stream in {**here, **known}:
@@ -326,38 +244,11 @@ class Sheets:
         ).fetchone()
         return int(row[0]) if row else 0
 
-    def _moving(self, id_: int, after: int) -> Iterator[tuple[Fact, Body]]:
-        """Yield the facts of a stream after a number that move goods."""
-        for columns in self._db.execute(
-            "SELECT place & 0xFFFFFFFFFF, hlc, kind, version, event, body FROM facts "
-            "WHERE place BETWEEN ? AND ? ORDER BY place",
-            (place(id_, after + 1), place(id_, (1 << SEQ_BITS) - 1)),
-        ):
-            fact = Fact(*columns)
-            if fact.kind in MOVING and (body := _decoded(fact)) is not None:
-                yield fact, body
-
     def _here(self) -> dict[StreamId, Known]:
         """Return the streams of the place as they are here."""
-        scope = self._unit.stream.scope
-        return {
-            StreamId(node, incarnation, scope): Known(id_, held or 0)
-            for id_, node, incarnation, held in self._db.execute(
-                "SELECT id, node, incarnation, (SELECT max(place) & 0xFFFFFFFFFF FROM facts "
-                "WHERE place BETWEEN (id << 40) AND (id << 40 | 0xFFFFFFFFFF)) "
-                "FROM streams WHERE scope = ? ORDER BY id",
-                (scope,),
-            )
-        }
+        return streams(self._db, self._unit.stream.scope)
 
 
 def _known(body: CountTaken) -> dict[StreamId, int]:
     """Return how far a counting node knew other streams."""
     return dict(zip(body.streams, body.numbers, strict=True))
-
-
-def _decoded(fact: Fact) -> Body | None:
-    try:
-        return vocabulary.decode(fact)
-    except BadFact:
-        return None  # in quarantine

@@ -16,7 +16,7 @@ import aiosqlite
 
 from edge.clock import Clock
 from edge.keys import NodeKey
-from edge.store import documents
+from edge.store import documents, transit
 from edge.store import verify as verification
 from edge.store.connection import Connect, StoreError, connect, migrate, unusable
 from edge.store.journal import Journal, UnknownAuthor, fact_at, read_batch
@@ -51,6 +51,9 @@ CENTRAL = "central"
 """Name of head office among the peers."""
 
 FIRST_LIFE = "enrolled"
+
+_BEFORE_STOCK = "\x1f\U0010ffff"
+"""Sorts after the cells of every other kind of right, and before every sku."""
 
 
 class StockView(NamedTuple):
@@ -551,6 +554,21 @@ class Store:
             merge.uncovered_at(rows, shelf.heir) if shelf.kept(rows) else 0,
             max(row[-1] for row in rows.values()),
         )
+
+    async def stocks(self, after: str, limit: int) -> list[StockView]:
+        """Return the stock of the articles after one, by sku, as many as asked for at most."""
+        after = max(after, _BEFORE_STOCK)
+        live = sorted({cell for cell, _ in list(self._book.shelf.live) if cell > after})[:limit]
+        kept = await self._rows(
+            "SELECT DISTINCT cell FROM rights WHERE cell > ? ORDER BY cell LIMIT ?", (after, limit)
+        )
+        cells = sorted({*live, *(cell for (cell,) in kept)})[:limit]
+        views = [await self.stock(cell) for cell in cells]
+        return [view for view in views if view is not None]
+
+    async def transfers(self) -> tuple[list[transit.TransferView], list[transit.TransferView]]:
+        """Return what is under way to this store, and what it has sent lately."""
+        return await self._read(lambda db: (transit.coming(db), transit.sent(db)))
 
     async def token(self, digest: bytes) -> TokenView | None:
         """Return whose token this is."""

@@ -12,6 +12,7 @@ from edge.store import documents
 from edge.store.holder import Holder
 from edge.store.journal import Journal, fact_at, whole
 from edge.store.sheets import Sheets
+from edge.store.transit import announced, arrival
 from edge.store.views import Views, settled_payments
 from sync import facts as vocabulary
 from sync.chain import Batch, Fact, StreamId
@@ -22,6 +23,7 @@ from sync.facts.document import DocumentChanged
 from sync.facts.node import StoreDescribed
 from sync.facts.person import NONCE_BYTES, Sealed, seal
 from sync.facts.sale import Sale, Stage
+from sync.facts.stock import TransferAnnounced
 from sync.merge.document import Document, Edit, Value, pieces
 from sync.merge.history import History
 
@@ -240,6 +242,14 @@ class Unit:
         if row is None:
             return None
         return DocumentView(event, row[2], fact_at(self._db, row[0], row[1]), row[3])
+
+    def transfer(self, event: bytes) -> TransferAnnounced | None:
+        """Return what head office says is under way to us; None if it says nothing."""
+        return announced(self._db, event)
+
+    def arrival(self, transfer: bytes) -> bytes | None:
+        """Return the document by which a transfer arrived here; None if it has not."""
+        return arrival(self._db, transfer)
 
     def note_digest(self, event: bytes, digest: bytes) -> None:
         """Remember which request made a sale or a document."""

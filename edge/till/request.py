@@ -111,28 +111,3 @@ class PayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     cashier: Word
     approved_by: Text = ""
     """The manager who lets it go beyond what this node has a right to."""
-
-
-class ReceivedLineRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One article of a delivery."""
-
-    sku: Word
-    quantity_milli: Milli
-    unit_cost_minor: Minor | None = None
-    """Net price of one whole unit, where the paper says it."""
-
-
-class GoodsReceivedRequest(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    tag_field="kind",
-    tag="goods_received",
-):
-    """A delivery to put on the shelf (Polish: PZ)."""
-
-    lines: Annotated[tuple[ReceivedLineRequest, ...], Meta(min_length=1, max_length=MAX_LINES)]
-    supplier: Text = ""
-    reference: Text = ""
-    """Number of the supplier's paper."""
