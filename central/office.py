@@ -20,7 +20,7 @@ from central import VERSION, orders
 from central.catalogue.importer import parse
 from central.catalogue.publish import Published, publish
 from central.config import STORE, Folder
-from central.ledger import author, contacts, documents, reading, tokens, upkeep
+from central.ledger import author, contacts, documents, papers, reading, tokens, upkeep
 from central.ledger.errors import Refused
 from central.ledger.ledger import Ledger, wall_ms
 from central.ledger.unit import Unit
@@ -68,6 +68,8 @@ class Office:
                 )
             case orders.Status():
                 return msgspec.to_builtins(await self.status())  # type: ignore[no-any-return]
+            case orders.StockTransfers():
+                return {"transfers": msgspec.to_builtins(await self.transfers(order.store or None))}
             case orders.NodeList():
                 return {"nodes": msgspec.to_builtins(await self.nodes())}
             case orders.NodeRevoke():
@@ -116,6 +118,7 @@ class Office:
             if before == told:
                 return False
             author.write(unit, order.id, [(secrets.token_bytes(16), told)])
+            papers.announce(unit, [order.id])
             return True
 
         changed = await self.ledger.write(work)
@@ -179,6 +182,10 @@ class Office:
         """
         rows = await asyncio.to_thread(parse, data, content_type)
         return await self.ledger.write(lambda unit: publish(unit, rows))
+
+    async def transfers(self, store: str | None = None) -> "list[papers.Transfer]":
+        """Return what stores sent each other, and what of it arrived."""
+        return await self.ledger.read(lambda connection: papers.transfers(connection, store))
 
     async def status(self) -> "reading.Status":
         """Return how things stand."""

@@ -44,6 +44,13 @@ class Status(msgspec.Struct, frozen=True, tag="status"):
     """Tell how things stand."""
 
 
+class StockTransfers(msgspec.Struct, frozen=True, tag="stock transfers"):
+    """Tell what stores sent each other, and what of it arrived."""
+
+    store: str = ""
+    """From or to it; empty: of all."""
+
+
 class NodeList(msgspec.Struct, frozen=True, tag="node list"):
     """Tell which machines were certified."""
 
@@ -96,6 +103,7 @@ Order = (
     | TokenCreate
     | CatalogueImport
     | Status
+    | StockTransfers
     | NodeList
     | NodeRevoke
     | CustomerForget

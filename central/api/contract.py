@@ -9,7 +9,7 @@ from central import VERSION
 from central.api.questions import UUID_PATTERN
 from central.catalogue.article import CatalogueDocument
 from central.catalogue.publish import Published
-from central.ledger import baskets, customers, reading, selling
+from central.ledger import baskets, customers, papers, reading, selling
 from central.ledger.selling import MAX_LIMIT
 from sync.contract.openapi import Parameter, Route, document, encode
 from sync.enrolment import EnrolAnswer, EnrolRequest, RenewAnswer, RenewRequest
@@ -31,6 +31,18 @@ class Stock(msgspec.Struct, frozen=True):
     """Quantities with their age."""
 
     stock: list[reading.StockRow]
+
+
+class Transfers(msgspec.Struct, frozen=True):
+    """What stores sent each other."""
+
+    transfers: list[papers.Transfer]
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Count sheets."""
+
+    counts: list[papers.Sheet]
 
 
 class Quarantine(msgspec.Struct, frozen=True):
@@ -79,6 +91,28 @@ ROUTES: tuple[Route, ...] = (
         parameters=(
             Parameter(name="store", where="query", type=_STORE, description="Of one store only"),
             Parameter(name="sku", where="query", type=_SKU, description="Of one article only"),
+        ),
+        problems=(404,),
+    ),
+    Route(
+        method="get",
+        path="/v1/transfers",
+        summary="What stores sent each other, and what of it arrived",
+        answers={200: Transfers},
+        scope="read",
+        parameters=(
+            Parameter(name="store", where="query", type=_STORE, description="From or to it only"),
+        ),
+        problems=(404,),
+    ),
+    Route(
+        method="get",
+        path="/v1/counts",
+        summary="Count sheets, and what they made of the books",
+        answers={200: Counts},
+        scope="read",
+        parameters=(
+            Parameter(name="store", where="query", type=_STORE, description="Of one store only"),
         ),
         problems=(404,),
     ),

@@ -9,7 +9,7 @@ from central.api.machines import json, read_body
 from central.api.refusals import Bad
 from central.catalogue.importer import MAX_BYTES
 from central.config import STORE
-from central.ledger import baskets, customers, reading, selling
+from central.ledger import baskets, customers, papers, reading, selling
 from central.ledger.errors import NotFound
 from central.ledger.ledger import wall_ms
 from central.office import Office
@@ -47,6 +47,17 @@ class Questions:
             lambda connection: reading.stock(connection, seen, wall_ms(), store, sku)
         )
         return json({"stock": rows})
+
+    async def transfers(self, request: web.Request) -> web.Response:
+        """What stores sent each other, and what of it arrived."""
+        store = await self._store(request, required=False)
+        return json({"transfers": await self._office.transfers(store)})
+
+    async def counts(self, request: web.Request) -> web.Response:
+        """Count sheets, and what they made of the books."""
+        store = await self._store(request, required=False)
+        found = await self._office.ledger.read(lambda connection: papers.sheets(connection, store))
+        return json({"counts": found})
 
     async def sales(self, request: web.Request) -> web.Response:
         """A store's sales, from a place in its feed on."""

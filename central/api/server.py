@@ -93,6 +93,8 @@ def serve(office: Office, access: Access, folder: Folder) -> Server:
             web.get("/v1/status", guarded("read", questions.status)),
             web.get("/v1/status/events", guarded("read", pages.events)),
             web.get("/v1/stock", guarded("read", questions.stock)),
+            web.get("/v1/transfers", guarded("read", questions.transfers)),
+            web.get("/v1/counts", guarded("read", questions.counts)),
             web.get("/v1/sales", guarded("read", questions.sales)),
             web.get("/v1/quarantine", guarded("read", questions.quarantine)),
             web.get("/v1/customers/{uuid}", guarded("read", questions.customer)),

@@ -49,6 +49,7 @@ token = typer.Typer(help="Tokens for programs and people.", no_args_is_help=True
 catalogue = typer.Typer(help="What is sold, and for how much.", no_args_is_help=True)
 node = typer.Typer(help="Machines in stores.", no_args_is_help=True)
 customer = typer.Typer(help="Customers.", no_args_is_help=True)
+stock = typer.Typer(help="Goods between stores.", no_args_is_help=True)
 journal = typer.Typer(help="The journal of facts.", no_args_is_help=True)
 for name, group in {
     "store": store,
@@ -56,6 +57,7 @@ for name, group in {
     "catalogue": catalogue,
     "node": node,
     "customer": customer,
+    "stock": stock,
     "journal": journal,
 }.items():
     app.add_typer(group, name=name)
@@ -173,6 +175,17 @@ def catalogue_import(
 def status(data: Data, as_json: AsJson = False) -> None:
     """Tell how things stand."""
     _answer(lambda: desk.ask(Folder(data), orders.Status()), as_json, show.status)
+
+
+@stock.command("transfers")
+def stock_transfers(
+    data: Data,
+    store: Annotated[str, typer.Option(help="From or to it only.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List what stores sent each other: what is under way, and what arrived otherwise."""
+    order = orders.StockTransfers(store)
+    _answer(lambda: desk.ask(Folder(data), order), as_json, show.stock_transfers)
 
 
 @node.command("list")

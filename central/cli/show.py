@@ -85,6 +85,27 @@ def sync(told: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def stock_transfers(told: dict[str, Any]) -> str:
+    """Of `stock transfers`."""
+    rows = [("transfer", "from", "to", "state", "sent", "arrived", "article", "sent", "arrived")]
+    rows += [
+        (
+            row["transfer"],
+            row["from_store"],
+            row["to_store"],
+            row["state"].replace("_", " "),
+            moment(row["sent_ms"]),
+            moment(row["arrived_ms"]),
+            line["sku"],
+            _milli(line["sent_milli"]),
+            _milli(line["arrived_milli"]),
+        )
+        for row in told["transfers"]
+        for line in row["lines"]
+    ]
+    return table(rows) if told["transfers"] else "No transfers yet."
+
+
 def node_list(told: dict[str, Any]) -> str:
     """Of `node list`."""
     rows = [("node", "store", "name", "enrolled", "heard", "")]
@@ -147,6 +168,10 @@ def moment(ms: int | None) -> str:
 
 def _link(row: dict[str, Any]) -> str:
     return "online" if row["online"] else f"heard {moment(row['heard_ms'])}"
+
+
+def _milli(milli: int) -> str:
+    return f"{milli // 1000}.{milli % 1000:03}"
 
 
 def _money(minor: int) -> str:

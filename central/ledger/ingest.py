@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import select
 
-from central.ledger import bulk, documents, journal, views
+from central.ledger import bulk, documents, journal, papers, views
 from central.ledger.tables import FORKS, PERSON_KEYS
 from central.ledger.unit import Cursor, Unit
 from sync import chain
@@ -97,6 +97,7 @@ def ingest(unit: Unit, arrived: Sequence[Incoming]) -> list[Outcome]:
         outcomes.append(outcome)
     journal.write(unit, rows)
     views.apply(unit, entries)
+    papers.relay(unit, (entry.body for entry in entries))
     for incoming, outcome in zip(arrived, outcomes, strict=True):
         if incoming.keys and isinstance(outcome, Stored):
             _keep_keys(unit, incoming)

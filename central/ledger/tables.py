@@ -126,6 +126,16 @@ DELIVERIES = _table(
     _int("lines"),
     Index("deliveries_event", "store", "event", unique=True),
 )
+PAPERS = _table(
+    "papers",  # of transfers and count sheets; `central.ledger.papers` says what
+    _text("store", primary_key=True),
+    _blob("event", primary_key=True),
+    _int("what", primary_key=True, autoincrement=False),
+    *_author(),
+    _text("other"),  # the other store of a transfer
+    _int("at_ms"),
+    Index("papers_other", "other", "what"),
+)
 DUPLICATES = _table("duplicates", *_place(), _blob("event"), _text("kind"))
 STOCK = _table(
     "stock",
@@ -264,6 +274,7 @@ VIEWS = (
     SALES,
     SALE_MARKS,
     DELIVERIES,
+    PAPERS,
     DUPLICATES,
     STOCK,
     TOTALS,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import delete, select, tuple_
 
-from central.ledger import bulk, deliveries, documents, journal, reference, sales
+from central.ledger import bulk, deliveries, documents, journal, papers, reference, sales
 from central.ledger.effects import Effects
 from central.ledger.tables import QUARANTINE, UNREADABLE
 from central.ledger.unit import Unit
@@ -19,7 +19,7 @@ from sync.errors import BadFact
 from sync.facts import Body
 from sync.facts.catalogue import Articles, Prices
 from sync.facts.node import NodeEnrolled, NodeRevoked, StoreDescribed
-from sync.facts.stock import GoodsReceived
+from sync.facts.stock import GoodsReceived, TransferAnnounced
 from sync.merge.history import misplaced
 from sync.merge.sales import is_sale_body
 
@@ -71,12 +71,13 @@ def _apply_alone(unit: Unit, entry: Entry) -> None:
         effects.flush(unit)
 
 
-def _apply(unit: Unit, entries: Sequence[Entry]) -> None:  # noqa: C901 - one case a kind
+def _apply(unit: Unit, entries: Sequence[Entry]) -> None:  # noqa: C901, PLR0912 - one case a kind
     effects = Effects()
     sold: list[Entry] = []
     delivered: list[Entry] = []
     told: list[Entry] = []
     edited: list[Entry] = []
+    filed: list[Entry] = []
     for entry in entries:
         body, fact = entry.body, entry.fact
         if is_sale_body(body):  # type: ignore[arg-type]  # BadFact is no body and not of a sale
@@ -93,6 +94,12 @@ def _apply(unit: Unit, entries: Sequence[Entry]) -> None:  # noqa: C901 - one ca
                 effects.rows[QUARANTINE].append(_quarantined(entry, reason))
             else:
                 edited.append(entry)
+        elif isinstance(body, papers.KINDS):
+            reason = reference.objection(unit, entry) if isinstance(body, TransferAnnounced) else ""
+            if reason:
+                effects.rows[QUARANTINE].append(_quarantined(entry, reason))
+            else:
+                filed.append(entry)
         elif isinstance(body, Articles | Prices | StoreDescribed | NodeEnrolled | NodeRevoked):
             reason = reference.objection(unit, entry)
             if reason:
@@ -104,6 +111,7 @@ def _apply(unit: Unit, entries: Sequence[Entry]) -> None:  # noqa: C901 - one ca
     reference.apply(unit, told)
     if edited:
         documents.apply(unit, edited)
+    papers.apply(unit, [(e.place, e.fact.event, e.body) for e in filed])
     effects.flush(unit)
 
 

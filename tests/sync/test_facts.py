@@ -11,6 +11,17 @@ from sync.errors import BadFact
 from sync.facts import columns
 from sync.facts.basket import BasketEnded, BasketRecalled
 from sync.facts.catalogue import Article, ArticleColumns, Articles, Price, PriceColumns, Prices
+from sync.facts.count import (
+    CountedLine,
+    CountedLines,
+    CountMarked,
+    CountOpened,
+    CountPosted,
+    CountTaken,
+    Covers,
+    PostedLine,
+    PostedLines,
+)
 from sync.facts.document import (
     BASKET,
     CUSTOMER,
@@ -41,7 +52,14 @@ from sync.facts.sale import (
     SaleVoided,
     Stage,
 )
-from sync.facts.stock import GoodsMoved, GoodsReceived, Movement, ReceivedLine, ReceivedLines
+from sync.facts.stock import (
+    GoodsMoved,
+    GoodsReceived,
+    Movement,
+    ReceivedLine,
+    ReceivedLines,
+    TransferAnnounced,
+)
 from sync.merge.document import FIELDS, Put, opened
 from tests.sync.strategies import STREAM, sales
 
@@ -69,6 +87,11 @@ EXAMPLES = [
     Prices(1, PriceColumns.of((Price("1", 499), Price("2", 1299, 5)))),
     GoodsMoved(Movement.SENT, 1, 5, CellLines.by_cell({"1": 1000}), place="S2"),
     RightsMoved(Move.GIVEN, CellLines.by_cell({"1": 1000, "2": 5}), STREAM),
+    TransferAnnounced("S2", 1, CellLines.by_cell({"1": 1000})),
+    CountOpened(1, 5, "Spis", Covers.LIST, "", ("1", "2")),
+    CountTaken(1, 5, CountedLines.of((CountedLine("1", 0),)), (STREAM,), (7,), "anna"),
+    CountMarked(STREAM, (3, 4), (STREAM,), ((1, 2),)),
+    CountPosted(1, 5, bytes(16), PostedLines.of((PostedLine("1", 5, -5, 7),)), (bytes(16),)),
     RightsWanted(CellLines.by_cell({"1": 1000})),
     StockPolicy("group:alkohole", Mode.STRICT, 2000, 30),
     PaymentSettled(0, approved=True),
