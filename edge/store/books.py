@@ -64,6 +64,7 @@ class Books:
 
     def at(self, moments: Mapping[str, Moment]) -> dict[str, int]:
         """Return what was there of each article at its moment."""
+        corrected = {sku: self._corrected(sku) for sku in moments}
         books = {
             sku: sum(stock.physical(row) for row in self._shelf.rows(sku).values())
             for sku in moments
@@ -71,11 +72,11 @@ class Books:
         for stands, moved in self._since(moments):
             for sign, amounts in moved:
                 for sku in amounts.keys() & moments.keys():
-                    if not self._before(stands, sku, moments[sku]):
+                    if not _before(stands, corrected[sku], moments[sku]):
                         books[sku] -= sign * amounts[sku]
         for stands, (sign, amounts) in self._to_take_back():
             for sku in amounts.keys() & moments.keys():
-                if self._before(stands, sku, moments[sku]):
+                if _before(stands, corrected[sku], moments[sku]):
                     books[sku] += sign * amounts[sku]
         return books
 
@@ -157,18 +158,25 @@ class Books:
             )
         ]
 
-    def _before(self, stands: Sequence[Place], sku: str, moment: Moment) -> bool:
-        """Whether what stands somewhere had happened at a moment."""
-        for stream, seq in stands:
-            if seq <= moment.cut.get(stream, 0):
-                return True
-            row = self._db.execute(
-                "SELECT hlc FROM count_posted WHERE sku = ? AND stream = ? AND seq = ?",
-                (sku, self._unit.number(stream), seq),
-            ).fetchone()
-            if row is not None and row[0] < moment.hlc:
-                return True
-        return False
+    def _corrected(self, sku: str) -> dict[Place, int]:
+        """Return the postings that corrected an article, and when it was counted for each."""
+        scope = self._unit.stream.scope
+        return {
+            (StreamId(node, incarnation, scope), seq): hlc
+            for node, incarnation, seq, hlc in self._db.execute(
+                "SELECT s.node, s.incarnation, p.seq, p.hlc FROM count_posted p "
+                "JOIN streams s ON s.id = p.stream WHERE p.sku = ?",
+                (sku,),
+            )
+        }
+
+
+def _before(stands: Sequence[Place], corrected: Mapping[Place, int], moment: Moment) -> bool:
+    """Whether what stands somewhere had happened at a moment."""
+    return any(
+        seq <= moment.cut.get(stream, 0) or corrected.get((stream, seq), moment.hlc) < moment.hlc
+        for stream, seq in stands
+    )
 
 
 def streams(db: sqlite3.Connection, scope: str) -> dict[StreamId, Known]:

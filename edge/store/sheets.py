@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from edge.store.books import Books, Cut, Known, Moment, decoded, nodes_of, streams
-from edge.store.journal import fact_at, whole
+from edge.store.journal import fact_at, place, whole
 from edge.store.shelf import Shelf
 from sync import facts as vocabulary
 from sync.chain import EVENT_BYTES, Fact, StreamId
@@ -237,12 +237,21 @@ class Sheets:
 
     def _number_at(self, id_: int, hlc: int) -> int:
         """Return the number of a stream's last fact up to a moment; 0 if there was none."""
-        row = self._db.execute(
-            "SELECT place & 0xFFFFFFFFFF FROM facts WHERE place BETWEEN ? AND ? AND hlc <= ? "
-            "ORDER BY place DESC LIMIT 1",
-            (*whole(id_), hlc),
+        first, last = self._db.execute(
+            "SELECT (SELECT min(place) FROM facts WHERE place BETWEEN ?1 AND ?2), "
+            "(SELECT max(place) FROM facts WHERE place BETWEEN ?1 AND ?2)",
+            whole(id_),
         ).fetchone()
-        return int(row[0]) if row else 0
+        if first is None:
+            return 0
+        low, high = first - 1, last  # hlc grows with the number: halve what is in between
+        while low < high:
+            middle = (low + high + 1) // 2
+            (written,) = self._db.execute(
+                "SELECT hlc FROM facts WHERE place = ?", (middle,)
+            ).fetchone()
+            low, high = (middle, high) if written <= hlc else (low, middle - 1)
+        return low - place(id_, 0)
 
     def _here(self) -> dict[StreamId, Known]:
         """Return the streams of the place as they are here."""
