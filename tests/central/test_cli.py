@@ -122,6 +122,13 @@ def test_a_catalogue_from_a_file(made, tmp_path):
     assert "none.csv" in json.loads(done.stdout)["error"]
 
 
+def test_transfers_are_listed(made, tmp_path):
+    data = shutil.copytree(made, tmp_path / "central")
+    assert answer("stock", "transfers", data=data) == {"transfers": []}
+    told = karb("stock", "transfers", "--store", "KRK1", data=data, as_json=False, check=0)
+    assert told.stdout == "No transfers yet.\n"
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

@@ -2,9 +2,11 @@
 
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from central import orders
+from central.cli import show
 from central.ledger import papers, upkeep
 from central.office import open_office
 from sync import facts
@@ -147,3 +149,14 @@ def test_any_order_and_a_rebuild_agree(desk, order):
     desk.write(upkeep.rebuild)
     assert desk.views() == before
     assert len(announced(desk, "S2")) == 1
+
+
+def test_transfers_in_words(desk):
+    one, other = desk.member("S1"), desk.member("S2")
+    one.write(sent(a=3000), OUT)
+    other.write(arrived(a=2500), IN)
+    desk.take(one.batch(), other.batch())
+    said = show.stock_transfers({"transfers": msgspec.to_builtins(told(desk))})
+    assert "differs" in said
+    assert "3.000" in said
+    assert "2.500" in said

@@ -11,12 +11,74 @@ from edge.store.shelf import Shelf
 from edge.store.views import DERIVED, Views
 from sync.chain import Batch, Fact, Head, StreamId, extend, genesis, sign
 from sync.facts import encode, kind_of
+from sync.facts.count import (
+    CountedLine,
+    CountedLines,
+    CountMarked,
+    CountOpened,
+    CountPosted,
+    CountTaken,
+    PostedLine,
+    PostedLines,
+)
+from sync.facts.rights import CellLines
 from sync.facts.sale import PaymentSettled, SaleClosed, SaleVoided, Stage
-from sync.facts.stock import GoodsReceived, ReceivedLine, ReceivedLines
+from sync.facts.stock import (
+    GoodsMoved,
+    GoodsReceived,
+    Movement,
+    ReceivedLine,
+    ReceivedLines,
+    TransferAnnounced,
+)
 from tests.edge.store.rig import NOW, key, sale
 
 AUTHORS = [key(1), key(2), key(3)]
 EVENTS = [bytes([n]) * 16 for n in range(3)]
+STREAMS = [StreamId(author.node, 1, "S1") for author in AUTHORS]
+MILLI = st.integers(1, 3000)
+SKU = st.sampled_from("123")
+
+goods = st.one_of(
+    st.builds(
+        GoodsMoved,
+        st.sampled_from(Movement),
+        st.integers(NOW, NOW + 9),
+        st.just(5),
+        st.builds(lambda sku, milli: CellLines.by_cell({sku: milli}), SKU, MILLI),
+        st.just(""),
+        st.just("S2"),
+        st.sampled_from([b"", *EVENTS]),
+    ),
+    st.builds(
+        lambda sku, milli: TransferAnnounced("S2", NOW, CellLines.by_cell({sku: milli})), SKU, MILLI
+    ),
+    st.builds(CountOpened, st.just(NOW), st.just(5), st.sampled_from(["Spis", "Inny"])),
+    st.builds(
+        lambda sku, milli, at: CountTaken(
+            NOW, 5, CountedLines.of((CountedLine(sku, milli),)), (STREAMS[at],), (1,)
+        ),
+        SKU,
+        MILLI,
+        st.integers(0, 2),
+    ),
+    st.builds(
+        lambda of, own, line, number: CountMarked(of, (line,), (own,), ((number,),)),
+        st.sampled_from(STREAMS),
+        st.sampled_from(STREAMS),
+        st.integers(1, 3),
+        st.integers(0, 5),
+    ),
+    st.builds(
+        lambda sheet, sku, by, hlc: CountPosted(
+            NOW, 5, sheet, PostedLines.of((PostedLine(sku, 0, by, hlc),))
+        ),
+        st.sampled_from(EVENTS),
+        SKU,
+        st.integers(-3000, 3000),
+        st.integers(0, 3),
+    ),
+)
 
 bodies = st.one_of(
     st.builds(
@@ -40,6 +102,7 @@ bodies = st.one_of(
         st.integers(1, 3000),
         st.integers(0, 9),
     ),
+    goods,
 )
 
 stories = st.lists(
@@ -85,8 +148,8 @@ def rows_after(deliveries):
         rows = []
         for row in db.execute(f"SELECT * FROM {table}"):
             cells = dict(zip(names, row, strict=True))
-            if "stream" in cells:  # numbered as they came: name it instead
-                cells["stream"] = named.get(cells["stream"])
+            for column in cells.keys() & {"stream", "line_stream"}:
+                cells[column] = named.get(cells[column])  # numbered as they came
             rows.append(tuple(cells.values()))
         tables[table] = sorted(rows, key=repr)
     db.close()
