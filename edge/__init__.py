@@ -5,6 +5,7 @@ and `app` builds the rest, one screen that reads like a list.
 
 * `config`: `karb.toml` into frozen dataclasses, once.
 * `till`: what happens at the counter; decisions are pure, tasks stand around them.
+* `stockroom`: goods that come, go, travel and are counted.
 * `store`: the journal and its views in SQLite; the only SQL of the edge.
 * `api`: HTTP for tills, kiosks and foreign clients.
 * `link`: the exchange with head office.

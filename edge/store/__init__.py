@@ -2,5 +2,6 @@
 
 The only SQL of the edge. `store` is the way in; `writer` the one thread that
 writes; `journal` the facts; `views` what they add up to; `verify` the check that
-both are whole. `migrations` are numbered SQL files, applied once, in order.
+both are whole. `shelf` and `holder` are rights, `sheets` counts, `books` the stock at a
+moment, `transit` goods between stores. `migrations` are numbered SQL files, applied once, in order.
 """
