@@ -251,7 +251,7 @@ class Sheets:
                 "SELECT hlc FROM facts WHERE place = ?", (middle,)
             ).fetchone()
             low, high = (middle, high) if written <= hlc else (low, middle - 1)
-        return low - place(id_, 0)
+        return int(low - place(id_, 0))
 
     def _here(self) -> dict[StreamId, Known]:
         """Return the streams of the place as they are here."""

@@ -253,15 +253,14 @@ class Store:
                     "JOIN streams s ON s.id = u.stream"
                 ).fetchall()
                 self._book.shelf.fold_next()
-                reapply(
-                    self._book.views,
-                    db,
-                    self.key,
-                    [
-                        (id_, StreamId(node, life, scope), fact_at(db, id_, seq))
-                        for id_, seq, node, life, scope in waiting
-                    ],
-                )
+                told = [
+                    (id_, StreamId(node, life, scope), fact_at(db, id_, seq))
+                    for id_, seq, node, life, scope in waiting
+                ]
+                reapply(self._book.views, db, self.key, told)
+                for _, stream, fact in told:
+                    if stream.scope == self.store:  # a sheet waits for our marks
+                        unit.sheets.react(stream, [fact])
 
         if meta.get("kinds") != kinds or meta.get("machine", b"").decode() != machine:
             await self.write(settle)

@@ -12,6 +12,7 @@ from sync.chain import Batch, Fact, Head, StreamId, extend, genesis, sign
 from sync.errors import BadSignature, NotAllowed
 from sync.facts import decode, encode
 from sync.facts.catalogue import Article, ArticleColumns, Articles, Price, PriceColumns, Prices
+from sync.facts.count import CountedLine, CountedLines, CountTaken
 from sync.facts.node import IncarnationBegan
 from sync.facts.person import Buyer, seal
 from sync.facts.sale import Stage
@@ -280,6 +281,24 @@ async def test_unknown_kinds_are_kept_and_applied_after_the_upgrade(tmp_path, mo
         figures = await store.figures()
         assert (figures.unreadable, figures.sales) == (0, 1)
         assert (await store.stock("1")).quantity_milli == -1000
+        assert (await store.verify()).sound
+
+
+async def test_lines_of_a_count_are_marked_after_the_upgrade(tmp_path, monkeypatch):
+    kind = ("count.taken", 1)
+    taken = CountTaken(NOW, 5, CountedLines.of((CountedLine("1", 1000),)))
+    batch, _ = foreign([(kind, encode(taken))])
+    marks = "SELECT number FROM count_marks WHERE line_seq = 1"
+    async with opened(tmp_path) as store:
+        await trusting(store)
+    with monkeypatch.context() as older:
+        older.delitem(vocabulary._DECODERS, kind)
+        older.delitem(vocabulary.KINDS, kind)
+        async with opened(tmp_path) as store:
+            await store.receive(batch, {})
+            assert await store._rows(marks) == []
+    async with opened(tmp_path) as store:
+        assert len(await store._rows(marks)) == 1
         assert (await store.verify()).sound
 
 
