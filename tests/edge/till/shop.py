@@ -87,6 +87,8 @@ def enrolled(folder: Path) -> NodeKey:
     private = Ed25519PrivateKey.from_private_bytes(bytes(31) + b"\x07")
     key = NodeKey.of(private)
     folder.mkdir(parents=True, exist_ok=True)
+    if (folder / tls.CERTIFICATE).exists():
+        return key  # the same machine, started again
     key.save(folder / tls.KEY)
     root = _certificate(authority.public_key(), authority, "authority", [])
     ours = _certificate(
