@@ -17,6 +17,7 @@ from edge.demo.processes import DemoFailed
 from edge.demo.screen import Screen
 from edge.demo.shop import Shop
 from edge.demo.sums import Sums, Verdict
+from edge.demo.web import BUYER_EVERY, WEB_SHARE, WebShop
 
 PAUSE_S = 1.5
 """Between two buyers while the visitor plays."""
@@ -35,12 +36,12 @@ class Evening:
         self.screen = screen
         self._folder, self._goods = folder, chosen
         self._fate = random.Random(seed)  # noqa: S311 - a draw to be repeated
-        self._per_shop = per_shop
+        self._per_shop, self._seed = per_shop, seed
         self._shops: list[Shop] = []
         self._ahead = [self._cut_two, self._kill_one]
         """What has not happened yet: after a third, after a half."""
 
-        self._quit = asyncio.Event()
+        self._quit, self._closed = asyncio.Event(), asyncio.Event()
 
     def furnish(self, http: aiohttp.ClientSession) -> None:
         """Set head office and the shops up, not yet running."""
@@ -48,6 +49,7 @@ class Evening:
         self._shops = [
             Shop(self._folder, one, self._office, http, self._died) for one in self._goods.shops
         ]
+        self._web = WebShop(self._office, self._shops, self._seed)
 
     async def install(self) -> None:
         """Make head office and the shops, from the first command to goods on the shelves."""
@@ -58,6 +60,7 @@ class Evening:
             f"[bold]Karb[/]: {len(self._shops)} shops, {len(self._goods.articles)} articles; {what}"
         )
         await self._office.install()
+        await self._office.share_with_web(WEB_SHARE)
         self.screen.tell(f"head office runs at {self._office.address}; enrolling the shops")
         catalogue = self._office.import_catalogue(self._goods.articles)
         await _together(catalogue, *(shop.install() for shop in self._shops))
@@ -69,8 +72,11 @@ class Evening:
         """Sell every basket, while things happen; then heal."""
         self.screen.open_bars(self._shops, self._per_shop)
         watch = asyncio.create_task(self._watch())
+        web = asyncio.create_task(self._serve_web())
         await _together(*(self._serve(shop, self._per_shop) for shop in self._shops))
         watch.cancel()
+        self._closed.set()
+        await web
         await asyncio.gather(watch, return_exceptions=True)
         self.screen.close_bars()
 
@@ -85,13 +91,16 @@ class Evening:
             self.screen.tell(f"[green]links healed[/]; facts that waited: {behind}")
         for shop in self._shops:
             shop.link.heal()
+        await self._nothing_waits()
+        await self._hand_over()
         received = await self._nothing_waits()
         self.screen.tell("nothing waits anywhere; everything is stopped and the files closed")
         await _together(*(shop.stop() for shop in self._shops))
         await self._office.process.stop()
         verdicts = await asyncio.to_thread(self._judge)
         self.screen.tables(self._shops, received, verdicts)
-        return not any(verdict.differences for verdict in verdicts)
+        self.screen.web(self._web.tally)
+        return not any(verdict.differences for verdict in verdicts) and not self._web.tally.broken
 
     async def open_again(self) -> None:
         """Start everything that was stopped."""
@@ -108,7 +117,11 @@ class Evening:
             serving = (
                 self._serve(shop, len(shop.goods.baskets), slow=True) for shop in self._shops
             )
+            self._closed.clear()
+            web = asyncio.create_task(self._serve_web())
             await _together(self._quit.wait(), *serving)
+            self._closed.set()
+            await web
         watch.cancel()
         await asyncio.gather(watch, return_exceptions=True)
         self.screen.close_bars()
@@ -127,6 +140,31 @@ class Evening:
                     await asyncio.wait_for(self._quit.wait(), PAUSE_S)
             else:
                 self._happen()
+
+    async def _serve_web(self) -> None:
+        """Let buyers come on the web while the shops sell, and two race for a last unit."""
+        while not self._closed.is_set():
+            sold = sum(shop.course.sold for shop in self._shops)
+            cut = [shop for shop in self._shops if not shop.link.whole]
+            if cut and not self._web.tally.raced:
+                await self._web.race(cut[0])
+            elif self._web.tally.asked * BUYER_EVERY <= sold:
+                await self._web.next_buyer()
+            else:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._closed.wait(), 0.1)
+
+    async def _hand_over(self) -> None:
+        """Let the shops hand over what was promised on the web.
+
+        Raises:
+            DemoFailed: The orders do not come.
+        """
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                await self._web.hand_over()
+        except TimeoutError:
+            raise DemoFailed(f"After {DRAIN_S:.0f} s an order of the web has not come.") from None
 
     def _happen(self) -> None:
         sold = sum(shop.course.sold for shop in self._shops)
@@ -219,7 +257,8 @@ class Evening:
             at_edge, slips = sums.of_edge(shop.database)
             there = sums.of_central(self._office.ledger, own.id)
             papers = paper.read(shop.papers)
-            verdicts.append(sums.judge(own, count, wanted, (at_edge, there), slips, papers))
+            handed = self._web.tally.due[own.id]
+            verdicts.append(sums.judge(own, count, wanted, (at_edge, there), slips, papers, handed))
         return verdicts
 
 

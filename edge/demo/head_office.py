@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -77,7 +78,7 @@ class HeadOffice:
                 shutil.rmtree(self.data)  # init was killed half-way: begin anew
         self._context = ssl.create_default_context(cafile=str(self.data / "authority.pem"))
         await self.start()
-        told = await self.tell("token", "create", "--scope", "read", "--name", "demo")
+        told = await self.tell("token", "create", "--scope", "write", "--name", "demo")
         self._token = told["token"]
 
     async def start(self) -> None:
@@ -100,6 +101,10 @@ class HeadOffice:
         path.write_bytes(msgspec.json.encode({"articles": articles}))
         await self.tell("catalogue", "import", str(path))
 
+    async def share_with_web(self, percent: int) -> None:
+        """Let head office promise a part of what comes in anywhere."""
+        await self.tell("stock", "policy", "set", "*", "--web-share", str(percent))
+
     async def add_store(self, id_: str, name: str) -> None:
         """Say that there is a store."""
         await self.tell("store", "add", id_, "--name", name)
@@ -110,19 +115,25 @@ class HeadOffice:
 
     async def received(self) -> dict[str, Received]:
         """Ask what it has, by store; empty while it does not answer."""
+        status, said = await self.ask("GET", "/v1/status")
+        if status != 200:
+            return {}
+        return {row.id: row for row in msgspec.json.decode(said, type=_Status).stores}
+
+    async def ask(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+        """Ask its API; return status and body, status 0 where it does not answer."""
         try:
-            async with self._http.get(
-                f"{self.address}/v1/status",
+            async with self._http.request(
+                method,
+                f"{self.address}{path}",
+                json=body,
                 headers={"Authorization": f"Bearer {self._token}"},
                 ssl=self._context or True,
                 timeout=aiohttp.ClientTimeout(total=10),
             ) as answer:
-                said = await answer.read()
-                if answer.status != 200:
-                    return {}
+                return answer.status, await answer.read()
         except (aiohttp.ClientError, OSError, TimeoutError):
-            return {}
-        return {row.id: row for row in msgspec.json.decode(said, type=_Status).stores}
+            return 0, b""
 
     async def tell(self, *words: str) -> dict[str, str]:
         """Give one of its commands."""

@@ -12,6 +12,7 @@ from rich.table import Table
 from edge.demo.head_office import Received
 from edge.demo.shop import Shop
 from edge.demo.sums import Sums, Verdict
+from edge.demo.web import Tally
 
 KEYS = "[bold]c[/] cut a link   [bold]h[/] heal   [bold]k[/] kill -9 a node   [bold]q[/] quit"
 
@@ -97,6 +98,38 @@ class Screen:
             self.console.print(
                 "\n[bold green]Every difference is zero:[/] no sale lost, none counted twice, "
                 "to the grosz and the thousandth."
+            )
+
+    def web(self, tally: Tally) -> None:
+        """Print how the web channel did."""
+        table = _table("The web channel, by head office's own answers and the shops' counters")
+        for name in (
+            "\nbuyers",
+            "\npromised",
+            "shop cut\noff then",
+            "changed\ntheir mind",
+            "handed\nover",
+            "broken\npromises",
+            "\nrefused",
+            "a right lay\nelsewhere",
+        ):
+            table.add_column(name, justify="right")
+        table.add_row(
+            str(tally.asked),
+            str(tally.promised),
+            str(tally.while_cut),
+            str(tally.changed_their_minds),
+            str(tally.handed),
+            f"[green]{tally.broken}[/]" if not tally.broken else f"[red]{tally.broken}[/]",
+            str(tally.refused),
+            str(tally.elsewhere),
+        )
+        self.console.print()
+        self.console.print(table)
+        if tally.raced:
+            self.console.print(
+                f"Two buyers raced for the last unit of a shop that was cut off: {tally.raced} "
+                "got it, and the other was refused."
             )
 
     def invite(self, page: str) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import aiohttp
 
@@ -16,7 +16,7 @@ from edge.demo.goods import ShopGoods
 from edge.demo.head_office import HOST, HeadOffice
 from edge.demo.link import LinkCutter
 from edge.demo.processes import KARB, DemoFailed, Kept, quiet_port, tell
-from edge.demo.till_client import DELIVERY_LINES, Away, Refused, Status, TillClient
+from edge.demo.till_client import DELIVERY_LINES, Away, Order, Refused, Status, TillClient
 from edge.enrol import DATABASE
 from edge.link.tls import CERTIFICATE
 from hw.scanner.simulator import ScannerSimulator
@@ -187,6 +187,24 @@ class Shop:
                 return await self.till.status()
             except Away:
                 await asyncio.sleep(0.1)
+
+    async def orders(self) -> tuple[Order, ...]:
+        """List the orders that wait to be handed over; none while the node does not answer."""
+        with suppress(Away):
+            return await self.till.orders()
+        return ()
+
+    async def hand(self, order: str, answer: UUID) -> bool:
+        """Hand an order over; tell whether the shop could."""
+        while True:
+            try:
+                await self.till.hand(order, answer, self.cashier.name)
+            except Away:
+                await self.back()
+            except Refused:
+                return False
+            else:
+                return True
 
     async def look(self) -> None:
         """See how the evening goes; what does not answer is looked at another time."""

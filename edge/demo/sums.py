@@ -110,6 +110,7 @@ def judge(
     found: tuple[File, File],
     slips: Slips,
     papers: Papers,
+    handed: Mapping[str, int] | None = None,
 ) -> Verdict:
     """Compare everything there is about a shop's first `count` baskets.
 
@@ -120,13 +121,15 @@ def judge(
         found: What the files of the shop and of head office say.
         slips: What the shop's file says of its paper.
         papers: What came out of its printer.
+        handed: Thousandths by sku that were handed over to buyers of the web.
     """
     due = {
         sale.bytes: goods.due(basket)
         for sale, basket in zip(goods.ids[:count], goods.baskets, strict=False)
     }
     sold = goods.sold(count)
-    left = {sku: milli - sold[sku] for sku, milli in goods.delivery().items()}
+    gone = handed or {}
+    left = {sku: milli - sold[sku] - gone.get(sku, 0) for sku, milli in goods.delivery().items()}
     differences = list(_sums("the baskets", Sums.of(due), wanted))
     right = []
     for who, file in zip(("the shop", "head office"), found, strict=True):

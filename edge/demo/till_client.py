@@ -65,6 +65,27 @@ class Status(msgspec.Struct, frozen=True):
     devices: tuple[Device, ...]
 
 
+class OrderLine(msgspec.Struct, frozen=True):
+    """An article of an order."""
+
+    sku: str
+    left_milli: int
+
+
+class Order(msgspec.Struct, frozen=True):
+    """An order of head office."""
+
+    uuid: str
+    held: bool
+    lines: tuple[OrderLine, ...]
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """Those that wait for an answer."""
+
+    orders: tuple[Order, ...]
+
+
 class TillClient:
     """One till of one node."""
 
@@ -106,6 +127,15 @@ class TillClient:
         lines = [{"sku": sku, "quantity_milli": milli} for sku, milli in goods.items()]
         body = {"kind": "goods_received", "supplier": "Karb demo", "lines": lines}
         await self._ask("PUT", f"/v1/documents/{document}", body)
+
+    async def orders(self) -> tuple[Order, ...]:
+        """List the orders of head office that wait for an answer."""
+        return _read(await self._ask("GET", "/v1/orders"), Orders).orders
+
+    async def hand(self, order: str, answer: UUID, who: str) -> None:
+        """Hand an order over; the same answer again changes nothing."""
+        body = {"id": str(answer), "answer": "handed", "who": who}
+        await self._ask("POST", f"/v1/orders/{order}/answer", body)
 
     async def status(self) -> Status:
         """Ask how the node is."""

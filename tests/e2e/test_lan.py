@@ -178,7 +178,10 @@ async def test_one_sale_and_one_delivery_on_both_nodes_count_once_after_they_mee
     async with two_nodes(launcher, office, tmp_path) as (a, b, lan):
         lan.cut()
         uuid, delivery = str(uuid4()), str(uuid4())
-        body = {"lines": [{"sku": "5901234123457", "quantity_milli": 9000}]}
+        body = {
+            "kind": "goods_received",
+            "lines": [{"sku": "5901234123457", "quantity_milli": 9000}],
+        }
         for node in (a, b):
             assert node.put(uuid).status == 201
             answer = node.ask("PUT", f"/v1/documents/{delivery}", body, token=node.key)
