@@ -112,6 +112,8 @@ class Forked(msgspec.Struct, frozen=True, array_like=True, tag=5):
     seq: int
     ours: bytes
     theirs: bytes
+    first: bool = False
+    """Whether `seq` is where the branches part; else they part there or before."""
 
 
 class Slow(msgspec.Struct, frozen=True, array_like=True, tag=6):

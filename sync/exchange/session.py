@@ -112,6 +112,8 @@ class ForkSeen:
 
     stream: StreamId
     seq: int
+    first: bool = False
+    """Whether `seq` is where the branches part; else they part there or before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,9 @@ class Session:
     _in_flight: list[tuple[StreamId, int]] = field(default_factory=list)
     _told: dict[StreamId, int] = field(default_factory=dict)
     _heard: list[StreamId] = field(default_factory=list)
+    _proving: set[StreamId] = field(default_factory=set)
+    """Forked streams of which our branch is on its way as evidence."""
+
     _greeted: bool = False
     _was_greeted: bool = False
 
@@ -231,8 +236,10 @@ class Session:
                 return self._on_vector(message)
             case Forked():
                 stream = StreamId.from_name(message.stream)
-                self.frozen.add(stream)
-                return ForkSeen(stream, message.seq)
+                if message.first or stream not in self._proving:
+                    self.frozen.add(stream)
+                    self._in_flight = [entry for entry in self._in_flight if entry[0] != stream]
+                return ForkSeen(stream, message.seq, message.first)
             case Slow():
                 return SlowedDown(max(0, min(message.ms, 3_600_000)))
 
@@ -297,11 +304,24 @@ class Session:
             Vector(tuple(Position(head.stream.name(), head.seq, head.hash) for head in vector))
         )
 
-    def fork(self, stream: StreamId, seq: int, ours: bytes, theirs: bytes) -> bytes:
+    def fork(
+        self, stream: StreamId, seq: int, ours: bytes, theirs: bytes, *, first: bool = False
+    ) -> bytes:
         """Tell the peer that it holds another branch than we do; freeze the stream."""
         self._expect_greeted()
         self.frozen.add(stream)
-        return wire.encode(Forked(stream.name(), seq, ours, theirs))
+        return wire.encode(Forked(stream.name(), seq, ours, theirs, first))
+
+    def prove(self, stream: StreamId, after: int) -> None:
+        """Send our branch of a forked stream from a number on: the peer sees where it parts.
+
+        What the peer holds already it takes for a repeat; the first fact of ours that it
+        has not is signed evidence of the fork.
+        """
+        self._proving.add(stream)
+        self.frozen.discard(stream)
+        self._peer[stream] = after
+        self._sent.pop(stream, None)
 
     def slow_down(self, ms: int) -> bytes:
         """Ask the peer to wait."""

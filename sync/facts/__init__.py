@@ -17,6 +17,7 @@ from sync.facts.catalogue import Articles, Prices
 from sync.facts.count import CountMarked, CountOpened, CountPosted, CountTaken
 from sync.facts.document import DocumentChanged, DocumentSettled, GenerationBegan
 from sync.facts.node import (
+    AppendedAgain,
     IncarnationBegan,
     NodeEnrolled,
     NodeRevoked,
@@ -36,6 +37,7 @@ Body = (
     | IncarnationBegan
     | StoreDescribed
     | StreamClosed
+    | AppendedAgain
     | GoodsReceived
     | GoodsMoved
     | TransferAnnounced
@@ -67,6 +69,7 @@ KINDS: dict[tuple[str, int], type[Body]] = {
     ("node.began", 1): IncarnationBegan,
     ("store", 1): StoreDescribed,
     ("stream.closed", 1): StreamClosed,
+    ("stream.again", 1): AppendedAgain,
     ("goods.received", 1): GoodsReceived,
     ("goods.moved", 1): GoodsMoved,
     ("transfer.announced", 1): TransferAnnounced,

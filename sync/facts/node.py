@@ -1,7 +1,7 @@
 """Nodes and stores: who may write, and what a store is.
 
 Written by central alone, but for `IncarnationBegan`, which every node writes first
-in a new life.
+in a new life, and `AppendedAgain`, which a node writes when a branch of its own lost.
 """
 
 import msgspec
@@ -71,7 +71,8 @@ class IncarnationBegan(msgspec.Struct, frozen=True, array_like=True):
 
     hash: bytes
     cause: str
-    """``enrolled``, ``other machine``, ``peer knew more``, ``fork``, ``damaged``."""
+    """``enrolled``, ``restored``, ``other machine``, ``other file``, ``older file``,
+    ``peer knew more``, ``fork``, ``closed``, ``damaged``."""
 
     def reason(self) -> str:
         """Why this cannot be true; empty if it can."""
@@ -100,3 +101,33 @@ class StreamClosed(msgspec.Struct, frozen=True, array_like=True):
         if self.successor.scope != self.stream.scope:
             return f"stream {self.stream}: its successor is of scope {self.successor.scope!r}"
         return "" if self.seq >= 0 and len(self.hash) == HASH_BYTES else "a fence needs a place"
+
+
+class AppendedAgain(msgspec.Struct, frozen=True, array_like=True):
+    """The next `len(seqs)` facts of this stream were first written in another, and lost there.
+
+    Each has its own event and so is counted once, whoever holds both.
+    """
+
+    stream: StreamId
+    """Where they stood: a branch that lost, or what a damaged disk could still read."""
+
+    seqs: list[Whole]
+    """Their numbers there, in order."""
+
+    hashes: list[bytes]
+    """Their hashes there: anyone who kept the branch can find them in it."""
+
+    lost: list[Whole]
+    """Numbers of the branch that could not be read any more."""
+
+    why: str = ""
+    """``closed``, ``fork`` or ``damaged``."""
+
+    def reason(self) -> str:
+        """Why this cannot be true; empty if it can."""
+        if len(self.seqs) != len(self.hashes):
+            return f"{len(self.seqs)} numbers, {len(self.hashes)} hashes"
+        if any(number < 1 for number in (*self.seqs, *self.lost)):
+            return "a number is above zero"
+        return ""

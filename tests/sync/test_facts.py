@@ -30,6 +30,7 @@ from sync.facts.document import (
     GenerationBegan,
 )
 from sync.facts.node import (
+    AppendedAgain,
     IncarnationBegan,
     NodeEnrolled,
     NodeRevoked,
@@ -83,6 +84,7 @@ EXAMPLES = [
     IncarnationBegan(STREAM, 3, bytes(32), "fork"),
     StreamClosed(STREAM, 3, bytes(32), StreamId(STREAM.node, 8, STREAM.scope), "fork"),
     RECEIVED,
+    AppendedAgain(STREAM, [3, 5], [bytes(32), bytes(32)], [4], "damaged"),
     Articles(1, ArticleColumns.of((Article("1", "Chleb", "CHLEB", "szt", "5", ("5901",)),))),
     Prices(1, PriceColumns.of((Price("1", 499), Price("2", 1299, 5)))),
     GoodsMoved(Movement.SENT, 1, 5, CellLines.by_cell({"1": 1000}), place="S2"),
