@@ -7,7 +7,7 @@ import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -177,7 +177,12 @@ async def opened(config: Config) -> AsyncIterator[tuple[Store, Clock]]:
     _require_database(data / DATABASE)
     clock = Clock(rtc=config.clock == "rtc" or (config.clock == "auto" and has_rtc()))
     store = await Store.open(
-        data / DATABASE, key, config.store, clock, incarnation=_incarnation(), machine=_machine()
+        data / DATABASE,
+        key,
+        config.store,
+        clock,
+        incarnation=_incarnation(),
+        machine=_machine(data),
     )
     try:
         yield store, clock
@@ -257,9 +262,21 @@ def _incarnation() -> int:
     return secrets.randbits(INCARNATION_BITS)
 
 
-def _machine() -> str:
-    """What tells this machine from another; empty where it says nothing."""
-    try:
-        return Path("/etc/machine-id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
+def _machine(data: Path) -> str:
+    """What tells this machine and its disk from others; empty where they say nothing.
+
+    A card that was cloned brings its machine-id along: the board and the card have
+    numbers of their own, which everybody may read.
+    """
+    device = data.stat().st_dev
+    disk = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
+    told = [
+        Path("/etc/machine-id"),
+        Path("/proc/device-tree/serial-number"),
+        *(disk / name for name in ("device/cid", "../device/cid", "device/wwid", "../device/wwid")),
+    ]
+    found = []
+    for path in told:
+        with suppress(OSError):
+            found.append(path.read_bytes().strip(b"\0 \n").decode(errors="replace"))
+    return " ".join(found)

@@ -344,6 +344,45 @@ class HeadAnswer(msgspec.Struct, frozen=True):
     hash: str
 
 
+class LifeAnswer(msgspec.Struct, frozen=True):
+    """One life of this node: a stream of its own, from 1."""
+
+    stream: str
+    facts: int
+    """How many of it are here."""
+
+    ended: str
+    """Why the next life began; empty: this is the life of now."""
+
+    came_back: int
+    """Facts that this disk had lost, and others have given back."""
+
+    missing: int
+    """Facts that are known to have been written, and are not here. More may have been: what
+    never left the lost disk and was not noted beside it, nobody can know."""
+
+    closed_at: int | None
+    """Where head office ends it; null: not decided."""
+
+    receipts: dict[str, int]
+    """Receipt series to the highest number that is here; after it begins what may be missing."""
+
+
+class AgainAnswer(msgspec.Struct, frozen=True):
+    """Facts kept aside were appended."""
+
+    appended: int
+
+
+class BackupAnswer(msgspec.Struct, frozen=True):
+    """A copy was made, in the data folder: whoever asked moves it to where it is to stay."""
+
+    file: str
+    bytes: int
+    streams: int
+    facts: int
+
+
 class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """How the node is."""
 
@@ -377,6 +416,15 @@ class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: int
     unreadable: int
     frozen_streams: int
+    lives: tuple[LifeAnswer, ...]
+    """The life of now is the last."""
+
+    kept_aside: int
+    """Facts of a branch that lost, kept here and appended nowhere: a person has to look."""
+
+    mended: tuple[str, ...]
+    """What was damaged on disk since the start, and what became of it."""
+
     disk_full: bool
     disk_free_bytes: int
     heads: tuple[HeadAnswer, ...]

@@ -8,6 +8,7 @@ from edge.api import answers
 from edge.api.call import Call, Node, Reply
 from edge.api.refusals import Refused
 from edge.link.uplink import LinkState
+from edge.store.backup import BadCopy
 from edge.till.selling import trust_name
 from sync.contract import token
 from sync.contract.problem import problem
@@ -75,6 +76,20 @@ async def get_status(node: Node, call: Call) -> Reply:
             quarantined=figures.quarantined,
             unreadable=figures.unreadable,
             frozen_streams=figures.frozen,
+            lives=tuple(
+                answers.LifeAnswer(
+                    str(life.stream),
+                    life.seq,
+                    life.cause,
+                    max(0, life.seq - life.began_at) if life.began_at is not None else 0,
+                    life.reached - life.seq,
+                    life.closed_at,
+                    life.receipts,
+                )
+                for life in await store.lives()
+            ),
+            kept_aside=await store.kept_aside(),
+            mended=tuple(store.mended),
             disk_full=store.full,
             disk_free_bytes=shutil.disk_usage(store.path.parent).free,
             heads=tuple(
@@ -119,6 +134,23 @@ async def post_verification(node: Node, call: Call) -> Reply:
             found.sound, found.streams, found.facts, found.heads, tuple(found.findings)
         ),
     )
+
+
+async def post_again(node: Node, call: Call) -> Reply:
+    """Append what was cut off the streams of machines that will never be heard again."""
+    del call
+    return Reply(200, answers.AgainAnswer(await node.store.append_kept()))
+
+
+async def post_backup(node: Node, call: Call) -> Reply:
+    """Copy the database while it is in use; into the data folder, for nobody chooses where."""
+    del call
+    target = node.store.path.with_name(f"backup-{node.random(8).hex()}.db")
+    try:
+        made = await node.store.backup(target)
+    except BadCopy as error:
+        raise Refused(problem(409, str(error))) from error
+    return Reply(201, answers.BackupAnswer(*made))
 
 
 async def post_token(node: Node, call: Call) -> Reply:

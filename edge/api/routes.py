@@ -468,6 +468,30 @@ TABLE: tuple[Entry, ...] = (
     Entry(
         Route(
             method="POST",
+            path="/v1/journal/again",
+            summary="Append what a closed stream of a lost machine had beyond its end",
+            answers={200: answers.AgainAnswer},
+            scope="admin",
+            problems=(503,),
+            tags=("node",),
+        ),
+        node.post_again,
+    ),
+    Entry(
+        Route(
+            method="POST",
+            path="/v1/backups",
+            summary="Copy the database while it is in use",
+            answers={201: answers.BackupAnswer},
+            scope="admin",
+            problems=(409,),
+            tags=("node",),
+        ),
+        node.post_backup,
+    ),
+    Entry(
+        Route(
+            method="POST",
             path="/v1/tokens",
             summary="Make a token; it is shown once",
             request=answers.TokenRequest,

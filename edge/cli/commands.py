@@ -3,6 +3,7 @@
 
 import asyncio
 import secrets
+import shutil
 from pathlib import Path
 from socket import gethostname
 from typing import Annotated, Any
@@ -175,6 +176,80 @@ def journal_verify(
         text = "\n".join((f"{counts}: {word}.", *answer["findings"]))
         out(answer, text, as_json=as_json)
     raise typer.Exit(OK if answer["sound"] else FAILED)
+
+
+@journal.command("again")
+def journal_again(*, data: Data = HERE, as_json: Json = False) -> None:
+    """Append facts kept aside: of a lost machine's stream, beyond where head office closed it."""
+    with ending(as_json=as_json):
+        _require_running(data)
+        answer = ask(data, "POST", "/v1/journal/again")
+        out(answer, f"Appended {answer['appended']} facts.", as_json=as_json)
+
+
+@app.command()
+def backup(
+    *,
+    file: Annotated[Path, typer.Argument(help="Where to; must not exist yet.")],
+    data: Data = HERE,
+    as_json: Json = False,
+) -> None:
+    """Copy the database, while the node runs or not. Keys of persons go to FILE.keys."""
+    from edge.enrol import DATABASE
+    from edge.store.backup import BadCopy, copy
+
+    with ending(as_json=as_json):
+        try:
+            if file.exists():
+                raise Failure(REFUSED, f"{file}: exists already; name a new file.")
+            if folder.is_locked(data):
+                answer = ask(data, "POST", "/v1/backups")
+                for part in (".keys", ""):
+                    made = Path(answer["file"] + part)
+                    if made.exists():
+                        shutil.move(made, file.with_name(file.name + part))
+                answer["file"] = str(file)
+            else:
+                with folder.locked(data):
+                    answer = copy(data / DATABASE, file.absolute())._asdict()
+        except (folder.AlreadyRunning, BadCopy) as error:
+            raise Failure(REFUSED, str(error)) from error
+        except OSError as error:
+            raise _failed(data, error) from error
+        text = "{file}: {bytes} bytes, {facts} facts of {streams} streams.".format_map(answer)
+        out(answer, text, as_json=as_json)
+
+
+@app.command()
+def restore(
+    *,
+    file: Annotated[Path, typer.Argument(help="A copy made by karb backup.")],
+    data: Data = HERE,
+    as_json: Json = False,
+) -> None:
+    """Put a copy in place of the database, while nothing runs; what was there is kept."""
+    from edge.enrol import DATABASE
+    from edge.keys import NodeKey
+    from edge.link import tls
+    from edge.store.backup import BadCopy, put_back
+
+    with ending(as_json=as_json):
+        try:
+            with folder.locked(data):
+                node = NodeKey.load(data / tls.KEY).node
+                done = put_back(file, data / DATABASE, node)
+        except (folder.AlreadyRunning, BadCopy) as error:
+            raise Failure(REFUSED, str(error)) from error
+        except (OSError, ValueError) as error:
+            raise _failed(data, error) from error
+        out(
+            done._asdict(),
+            f"{done.file}: put back, {done.facts} facts; what was there is in {done.aside}.\n"
+            "At the next start a new life begins: receipts in new series, from 1. What head "
+            "office and the other machines of the store have comes back by itself; what never "
+            "left this machine since the copy is only in the folder named above.",
+            as_json=as_json,
+        )
 
 
 @token.command("create")

@@ -29,6 +29,12 @@ def status_text(told: dict[str, Any]) -> str:
         f"open sale {sale['uuid']} ({sale['receipt']}): waits for {sale['waits_for']}"
         for sale in told["open_sales"]
     ]
+    lines += [f"life      {_of_life(life)}" for life in told["lives"] if life["ended"]]
+    if told["kept_aside"]:
+        lines.append(
+            f"kept aside {told['kept_aside']} facts of a branch that lost: ask head office"
+        )
+    lines += [f"mended    {line}" for line in told["mended"]]
     lines += [
         f"{label} {told[key]}: run karb journal verify"
         for key, label in (
@@ -48,3 +54,13 @@ def _peer(told: dict[str, Any]) -> str:
     heard = f", heard {told['heard_s']} s ago" if told["heard_s"] is not None else ""
     line = f"peer      {name}: {told['state']}{heard}, {told['waiting']} waiting for it"
     return line + (f"; {told['last_error']}" if told["last_error"] else "")
+
+
+def _of_life(life: dict[str, Any]) -> str:
+    said = f"{life['stream']} ended ({life['ended']}) with {life['facts']} facts"
+    if life["came_back"]:
+        said += f", {life['came_back']} of them came back"
+    if life["missing"]:
+        last = ", ".join(f"{series}/{number}" for series, number in life["receipts"].items())
+        said += f"; {life['missing']} are known to be missing, after receipt {last or 'none'}"
+    return said

@@ -12,7 +12,8 @@ import structlog
 
 from edge.clock import Clock
 from edge.link.trust import Trusted
-from edge.store.journal import Fork, Gap, UnknownAuthor
+from edge.store.journal import Fork, Frozen, Gap, UnknownAuthor
+from edge.store.lives import GreetAgain, NewLifeNeeded
 from edge.store.store import CENTRAL, Store
 from sync import facts as vocabulary
 from sync.chain import ALL, Head, StreamId, genesis
@@ -37,15 +38,6 @@ RELAY_AFTER_MS = 2000
 
 Keys = Mapping[bytes, bytes]
 """Persons to their keys."""
-
-
-class NewLifeNeeded(Exception):
-    """Somebody knows more of our stream than we do: this disk is not the latest one."""
-
-    def __init__(self, cause: str, stream: StreamId) -> None:
-        """Name the cause, and the life that has to end."""
-        super().__init__(cause)
-        self.stream = stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +102,12 @@ class Conversation:
             may_read=lambda scope: scope in self.scopes,
             software=software,
             name=name,
-            frozen=set(store.frozen()),
+            frozen=set() if peer.name == CENTRAL else set(store.frozen()),
         )
+        self._proved: set[StreamId] = set()
+        """Forked streams of which the peer was told, or is being shown our branch."""
+
+        self._cuts = store.cuts
         self.slow_ms = 0
         """How long the peer asked us to wait."""
 
@@ -135,6 +131,7 @@ class Conversation:
         now = self._clock.now()
         # What one neighbour told us, another one asks of it, or of somebody better.
         hearsay = now.trust is Trust.PEER and self.peer.name != CENTRAL
+        self._cuts = self._store.cuts
         heads = self._store.heads()
         self._told = {head.stream: head.seq for head in heads}
         return self._session.hello(heads, now.ms if now.trust and not hearsay else None)
@@ -152,8 +149,16 @@ class Conversation:
 
         Raises:
             RemoteProtocolError: It talks nonsense; nothing of this was stored.
-            NewLifeNeeded: It knows more of our stream than we do.
+            NewLifeNeeded: It knows more of our stream than we do, or another branch of it, or
+                has closed it.
+            GreetAgain: Something we said we hold was cut off.
         """
+        said = await self._take(payload)
+        if self._store.cuts != self._cuts:
+            raise GreetAgain("A branch that lost was cut off.")
+        return said
+
+    async def _take(self, payload: bytes) -> list[bytes]:
         event = self._session.receive(payload)
         match event:
             case Greeted():
@@ -174,7 +179,7 @@ class Conversation:
             case Acknowledged():
                 self._acknowledged(event)
             case ForkSeen():
-                return await self._fork(event.stream, event.seq, b"")
+                return await self._fork(event.stream, event.seq, b"", first=event.first)
             case SlowedDown():
                 self.slow_ms = event.ms
         return []
@@ -185,7 +190,8 @@ class Conversation:
         Head office's facts go first, for they introduce nodes; then our own.
 
         Raises:
-            StoreDamaged: Our own chain is not what was written; it is not sent.
+            NewLifeNeeded: Our own chain is not what was written; it is not sent.
+            GreetAgain: Another was not, and is mended.
         """
         owed = self._session.owed(self._store.heads())
         if not owed:
@@ -295,10 +301,16 @@ class Conversation:
             _log.info("batch.author_unknown", stream=str(stream), reason=str(error))
             return self._refuse(stream)
         except Fork as fork:
-            return await self._fork(stream, fork.seq, fork.theirs)
+            return await self._fork(stream, fork.seq, fork.theirs, first=True, tell=True)
+        except Frozen:
+            return [self._session.fork(stream, event.batch.first, b"", b"")]
         except NotAllowed as error:
             _log.warning("batch.refused", stream=str(stream), reason=str(error))
             return self._refuse(stream)
+        if any(fact.kind == "stream.closed" for fact in event.batch.facts) and (
+            why := await self._store.life_over()
+        ):
+            raise NewLifeNeeded(why, self._store.stream)
         held = {head.stream: head.seq for head in self._store.heads()}
         self._note({stream: event.batch.last})  # what it sends, it holds
         self._told[stream] = held[stream]
@@ -334,7 +346,8 @@ class Conversation:
                 )
             if verdict is Standing.FORKED:
                 said += await self._fork(head.stream, head.seq, head.hash)
-            elif mine is not None:
+            elif mine is not None and verdict is not Standing.AHEAD:
+                # Where the peer is ahead, whether it has our branch is not known yet.
                 held[head.stream] = min(head.seq, mine.seq)
         self._note(held)
         return said
@@ -345,10 +358,30 @@ class Conversation:
             held = {s: max(seq, known.get(s, 0)) for s, seq in held.items()}
         self._store.note_peer(held, {}, self.peer.name)
 
-    async def _fork(self, stream: StreamId, seq: int, theirs: bytes) -> list[bytes]:
-        _log.error("stream.forked", stream=str(stream), number=seq)
+    async def _fork(
+        self, stream: StreamId, seq: int, theirs: bytes, *, first: bool = False, tell: bool = False
+    ) -> list[bytes]:
+        """Note a fork; say that we see it, or show head office our branch, so that it does.
+
+        Where the branches part is central's to say: of a neighbour's branch it is not known
+        whether it holds.
+        """
+        _log.error("stream.forked", stream=str(stream), number=seq, first=first)
+        office = self.peer.name == CENTRAL
         ours = await self._store.hash_at(stream, seq) or b""
-        await self._store.write(lambda unit: unit.freeze(stream, seq, theirs))
+        await self._store.write(
+            lambda unit: unit.freeze(stream, seq, theirs, first=first and office)
+        )
         if stream == self._store.stream:
             raise NewLifeNeeded("fork", stream)
-        return [self._session.fork(stream, seq, ours, theirs)]
+        if tell or not office:
+            if stream in self._proved:
+                return []  # said once is enough: the other side answers in kind
+            self._proved.add(stream)
+            return [self._session.fork(stream, seq, ours, theirs, first=first)]
+        if not first and stream not in self._proved:
+            self._proved.add(stream)
+            held = next(head.seq for head in self._store.heads() if head.stream == stream)
+            agreed = self._store.peer_holds().get(stream, 0)
+            self._session.prove(stream, max(0, min(agreed, held - 1, seq - 1)))
+        return []

@@ -18,10 +18,11 @@ from aiohttp import WSCloseCode
 from edge.clock import Clock
 from edge.link import tls
 from edge.link.carrier import LinkRefused, LinkUnreachable, live_socket
-from edge.link.conversation import Conversation, NewLifeNeeded, neighbour
+from edge.link.conversation import Conversation, neighbour
 from edge.link.live import Socket, speak
 from edge.link.trust import PeerRefused, Trusted
 from edge.store.connection import StoreDamaged
+from edge.store.lives import GreetAgain, NewLifeNeeded
 from edge.store.store import Store
 from sync.errors import RemoteProtocolError, SyncError
 from sync.exchange import wire
@@ -200,14 +201,16 @@ class Peers:
         try:
             for payload in payloads:
                 said += await talk.take(payload)
+            said += await talk.news()
+            size = 0
+            while size < MAX_ANSWER and (batch := await talk.next()) is not None:
+                said.append(batch)
+                size += len(batch)
         except NewLifeNeeded as need:
             await self._begin_life(need)
             raise RemoteProtocolError("This node begins a new life; ask again.") from need
-        said += await talk.news()
-        size = 0
-        while size < MAX_ANSWER and (batch := await talk.next()) is not None:
-            said.append(batch)
-            size += len(batch)
+        except GreetAgain as again:
+            raise RemoteProtocolError(f"{again} Ask again.") from again
         state.bytes_out += sum(map(len, said))
         return wire.join(said)
 
@@ -256,6 +259,8 @@ class Peers:
             )
         except NewLifeNeeded as need:
             await self._begin_life(need)
+        except GreetAgain as again:
+            _log.info("peer.greet_again", node=state.node, reason=str(again))
         finally:
             self._store.forget(woken)
             if self._live.get(node) is call:

@@ -14,8 +14,9 @@ from typing import BinaryIO
 
 from edge.clock import Clock
 from edge.link import tls
-from edge.link.conversation import Conversation, NewLifeNeeded, Peer
+from edge.link.conversation import Conversation, Peer
 from edge.link.trust import PeerRefused, Trusted
+from edge.store.lives import GreetAgain, NewLifeNeeded
 from edge.store.store import CENTRAL, Store
 from sync.chain import ALL
 from sync.clock import Trust
@@ -90,23 +91,28 @@ class Stick:
             now.ms if now.trust else 0,
             key.for_nodes(receivers, secrets.token_bytes(32)),
         )
-        talk = self._talk(Peer(CENTRAL, Trust.NONE, late=True))
-        talk.lock = key.close
-        talk.assume()
-        facts = talk.lacks
-        beside = path.with_name(f".{path.name}.new")
-        try:
-            with beside.open("wb") as file:
-                writing = stick.Writer(file, header)
-                writing.add(talk.greet())
-                while (payload := await talk.next()) is not None:
-                    writing.add(payload)
-                size = writing.end(self._store.key.private)
-                await asyncio.to_thread(_flush, file)
-            beside.replace(path)
-            await asyncio.to_thread(_keep, path.parent)
-        finally:
-            beside.unlink(missing_ok=True)
+        while True:
+            try:
+                talk = self._talk(Peer(CENTRAL, Trust.NONE, late=True))
+                talk.lock = key.close
+                talk.assume()
+                facts = talk.lacks
+                beside = path.with_name(f".{path.name}.new")
+                try:
+                    with beside.open("wb") as file:
+                        writing = stick.Writer(file, header)
+                        writing.add(talk.greet())
+                        while (payload := await talk.next()) is not None:
+                            writing.add(payload)
+                        size = writing.end(self._store.key.private)
+                        await asyncio.to_thread(_flush, file)
+                    beside.replace(path)
+                    await asyncio.to_thread(_keep, path.parent)
+                finally:
+                    beside.unlink(missing_ok=True)
+                break
+            except GreetAgain:
+                continue  # something was mended: what stands now is shorter
         return Written(facts, size)
 
     async def read(self, path: Path) -> Taken:
@@ -137,6 +143,8 @@ class Stick:
                 except NewLifeNeeded as need:
                     if need.stream == self._store.stream:
                         await self._store.begin_life(self._incarnation(), str(need))
+                except GreetAgain:
+                    continue
                 except RemoteProtocolError as error:
                     kept = sum(head.seq for head in self._store.heads()) - before
                     raise BadStick(

@@ -20,10 +20,11 @@ from edge.clock import Clock
 from edge.enrol import renew
 from edge.link import tls
 from edge.link.carrier import LinkRefused, LinkUnreachable, LiveRefused, exchange, live_socket
-from edge.link.conversation import Conversation, NewLifeNeeded
+from edge.link.conversation import Conversation
 from edge.link.live import speak
 from edge.link.trust import Trusted
 from edge.store.connection import StoreDamaged
+from edge.store.lives import GreetAgain, NewLifeNeeded
 from edge.store.store import Store
 from sync.errors import SyncError
 
@@ -125,6 +126,8 @@ class Uplink:
                         break
                 except NewLifeNeeded as need:
                     await self._begin_life(need)
+                except GreetAgain:
+                    continue
         await self._store.keep_peer()
         return before - (await self._store.figures()).waiting
 
@@ -136,6 +139,9 @@ class Uplink:
                 await self._speak()
             except NewLifeNeeded as need:
                 await self._begin_life(need)
+                wait = FIRST_WAIT_S
+            except GreetAgain as why:
+                _log.info("link.greet_again", reason=str(why))
                 wait = FIRST_WAIT_S
             except LinkUnreachable as error:
                 self._lost("offline", str(error))

@@ -437,6 +437,8 @@ class Shelf:
         self.live, self._open = {}, {}
         self._dirty.clear()
         self._undo.clear()
+        self.fences = self._read_fences()
+        self._estates.clear()
         for stream, fact in self._tail(folded=False):
             self._again(stream, fact)
         self._fold = self._rebuilt = True

@@ -13,13 +13,17 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import aiosqlite
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge.clock import Clock
 from edge.keys import NodeKey
-from edge.store import documents, transit
+from edge.store import backup, documents, lives, transit
 from edge.store import verify as verification
+from edge.store.backup import RESTORED, Copied
 from edge.store.connection import Connect, StoreError, connect, migrate, unusable
-from edge.store.journal import Journal, UnknownAuthor, fact_at, read_batch
+from edge.store.journal import DamagedFact, Journal, UnknownAuthor, fact_at, read_batch
+from edge.store.lives import GreetAgain, LifeView, NewLifeNeeded
 from edge.store.shelf import Shelf, table_rows
 from edge.store.unit import (
     ArticleView,
@@ -32,13 +36,14 @@ from edge.store.unit import (
 )
 from edge.store.verify import Verdict
 from edge.store.views import Views, reapply
+from edge.store.witness import Witness, place
 from edge.store.writer import Writer
 from sync import facts as vocabulary
 from sync.chain import ALL, Batch, Head, StreamId
 from sync.clock import hlc_ms
-from sync.errors import NotAllowed, SyncError
+from sync.errors import BadSignature, NotAllowed, SyncError
 from sync.facts.change import ACTOR_BYTES
-from sync.facts.node import IncarnationBegan, StoreDescribed
+from sync.facts.node import StoreDescribed
 from sync.facts.sale import Stage
 from sync.identity import Identity
 from sync.merge import stock as merge
@@ -46,6 +51,7 @@ from sync.merge.document import Document
 from sync.merge.history import History
 
 T = TypeVar("T")
+_log = structlog.get_logger()
 
 CENTRAL = "central"
 """Name of head office among the peers."""
@@ -115,10 +121,16 @@ class _Book:
     """The journal as the writer sees it."""
 
     def __init__(
-        self, db: sqlite3.Connection, key: NodeKey, clock: Clock, store: str, actor: bytes
+        self,
+        db: sqlite3.Connection,
+        key: NodeKey,
+        clock: Clock,
+        store: str,
+        actor: bytes,
+        witness: Witness,
     ) -> None:
         migrate(db)
-        self._db, self._key, self._clock = db, key, clock
+        self._db, self._key, self._clock, self._witness = db, key, clock, witness
         self.journal = Journal(db)
         self.life = Life.read(db, key.node, store, clock.now().ms, actor)
         clock.wrote(self.life.wrote_ms)
@@ -170,15 +182,30 @@ class _Book:
         self._group = self._note()
         self._clock.wrote(self.life.wrote_ms)
         self.purge = self.purge or (self._unit is not None and self._unit.destroyed)
+        row = self.journal.held(self.life.stream(self._key.node))
+        if row is not None:
+            self._witness.note(self.life.incarnation, row.head.seq)
+
+    def written_back(self) -> None:
+        self._witness.in_file()
 
 
 class Store:
     """One node's store. Made by `open`."""
 
     def __init__(
-        self, path: Path, key: NodeKey, store: str, writer: Writer, reader: aiosqlite.Connection
+        self,
+        path: Path,
+        key: NodeKey,
+        store: str,
+        writer: Writer,
+        reader: aiosqlite.Connection,
+        witness: Witness,
     ) -> None:
         """Hold what `open` opened."""
+        self._witness = witness
+        self.mended: list[str] = []
+        """What was damaged on disk and repaired since the start, a line each."""
         self.path, self.key, self.store = path, key, store
         self._writer, self._reader = writer, reader
         self._peers: dict[str, dict[StreamId, tuple[int, int]]] = {CENTRAL: {}}
@@ -215,9 +242,11 @@ class Store:
         """
         drawn = b"karb.actor.1" + key.node + incarnation.to_bytes(8, "big")
         actor = sha256(drawn).digest()[:ACTOR_BYTES]
+        witness = Witness(path)
         try:
+            doubt = await asyncio.to_thread(witness.look)
             writer = await asyncio.to_thread(
-                Writer, path, connect, lambda db: _Book(db, key, clock, store, actor)
+                Writer, path, connect, lambda db: _Book(db, key, clock, store, actor, witness)
             )
         except (sqlite3.Error, SyncError, TypeError, ValueError) as error:
             raise unusable(path, error) from error
@@ -225,24 +254,34 @@ class Store:
             f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None
         )
         await reader.execute("PRAGMA cache_size = -512")
-        self = cls(path, key, store, writer, reader)
+        self = cls(path, key, store, writer, reader, witness)
         try:
-            await self._begin(incarnation, machine)
+            await self._begin(incarnation, machine, doubt)
             await self._load_peers()
         except BaseException:
             await self.close()
             raise
         return self
 
-    async def _begin(self, incarnation: int, machine: str) -> None:
+    async def _begin(self, incarnation: int, machine: str, doubt: str) -> None:
         meta: dict[str, bytes] = dict(await self._rows("SELECT key, value FROM meta"))
-        if "incarnation" not in meta:
-            await self.begin_life(incarnation, FIRST_LIFE)
-        elif machine and meta.get("machine", b"").decode() not in ("", machine):
-            await self.begin_life(incarnation, "other machine")
+        here = await asyncio.to_thread(place, self.path)
+        cause, reached = self._cause(meta, machine, here, doubt)
+        cause = cause or await self.write(lambda unit: unit.over())
+        if cause:
+            # Before anything else is appended, and in one commit with what it was noticed by.
+            def begin(unit: Unit) -> None:
+                unit.begin_life(incarnation, cause, reached)
+                unit.forget_meta(RESTORED)
+                unit.meta("place", here)
+
+            await self.write(begin)
+        else:
+            await self.write(lambda unit: unit.settle())
         kinds = repr(vocabulary.readable()).encode()
 
         def settle(unit: Unit) -> None:
+            unit.meta("place", here)
             if machine:
                 unit.meta("machine", machine.encode())
             if meta.get("kinds") != kinds:
@@ -262,8 +301,35 @@ class Store:
                     if stream.scope == self.store:  # a sheet waits for our marks
                         unit.sheets.react(stream, [fact])
 
-        if meta.get("kinds") != kinds or meta.get("machine", b"").decode() != machine:
+        if (
+            meta.get("kinds") != kinds
+            or meta.get("machine", b"").decode() != machine
+            or meta.get("place") != here
+        ):
             await self.write(settle)
+
+    def _cause(
+        self, meta: Mapping[str, bytes], machine: str, here: bytes, doubt: str
+    ) -> tuple[str, int]:
+        """Say why a new life must begin, empty if none, and how far the old one had gone."""
+        seen = self._witness.before
+        life = int.from_bytes(meta.get("incarnation", b""), "big")
+        reached = seen.seq if seen is not None and seen.incarnation == life else 0
+        if not life:
+            return FIRST_LIFE, 0
+        if RESTORED in meta:
+            return RESTORED, reached
+        if machine and meta.get("machine", b"").decode() not in ("", machine):
+            return "other machine", reached
+        if doubt or meta.get("place", here) != here:
+            return doubt or "other file", reached
+        row = self._journal.held(self.stream)
+        lived = {stream.incarnation for _, stream in self._journal.ids()}
+        if seen is not None and (
+            seen.incarnation not in lived or reached > (row.head.seq if row else 0)
+        ):
+            return "older file", reached
+        return "", 0
 
     async def begin_life(self, incarnation: int, cause: str) -> None:
         """Begin a new incarnation: a new stream, and new receipt series, from 1.
@@ -271,25 +337,27 @@ class Store:
         Raises:
             ValueError: This incarnation was lived already.
         """
+        await self.write(lambda unit: unit.begin_life(incarnation, cause))
 
-        def work(unit: Unit) -> None:
-            life = unit._life  # noqa: SLF001 - a unit and its life are one room
-            before = life.stream(self.key.node)
-            head = unit._journal.row(before).head if life.incarnation else None  # noqa: SLF001
-            if incarnation == life.incarnation:
-                raise ValueError(f"Incarnation {incarnation}: lived already; draw another.")
-            life.incarnation = incarnation
-            unit.meta("incarnation", incarnation.to_bytes(5, "big"))
-            unit.root(self.key.node, self.store, self.key.public)
-            began = IncarnationBegan(
-                head.stream if head else None,
-                head.seq if head else 0,
-                head.hash if head else b"",
-                cause,
+    async def life_over(self) -> str:
+        """Say why the current life is over; empty while it is not."""
+        return await self._read(
+            lambda db: (
+                "fork"
+                if self.stream in self.frozen()
+                else "closed"
+                if self.stream in lives.fences(db)
+                else ""
             )
-            unit.append(began, incarnation.to_bytes(16, "big"))
+        )
 
-        await self.write(work)
+    async def lives(self) -> list[LifeView]:
+        """Return what is known of our own streams, the life of now last."""
+        return await self._read(lambda db: lives.lives(db, self.key.node, self.stream))
+
+    async def kept_aside(self) -> int:
+        """Return how many facts were cut off a closed stream and stand in no other known here."""
+        return await self._read(lives.kept_aside)
 
     async def close(self) -> None:
         """Write what is noted, fold the rows of rights, and close."""
@@ -298,6 +366,7 @@ class Store:
             await self._writer.write(lambda unit: unit.fold())
         await self._reader.close()
         await self._writer.close()
+        self._witness.close()
 
     @property
     def full(self) -> bool:
@@ -343,6 +412,11 @@ class Store:
         """Return the vector: how far each stream is held."""
         return list(self._journal.heads())
 
+    @property
+    def cuts(self) -> int:
+        """How often a stream became shorter: what was said of it before is void."""
+        return self._journal.cuts
+
     def frozen(self) -> set[StreamId]:
         """Return the forked streams."""
         return self._journal.frozen()
@@ -368,10 +442,17 @@ class Store:
         """Return what to send of a stream after a number, and the keys of its persons.
 
         Raises:
-            StoreDamaged: Our own chain is not what was written.
+            NewLifeNeeded: Our current stream is damaged on disk.
+            GreetAgain: Another was, and is mended.
         """
-        own = stream.node == self.key.node
-        batch = await self._read(lambda db: read_batch(db, stream, after, own=own))
+        own = self.key.private.public_key() if stream.node == self.key.node else None
+        try:
+            batch = await self._read(lambda db: _read_batch(db, stream, after, own))
+        except DamagedFact as damage:
+            if stream == self.stream:
+                raise NewLifeNeeded("damaged", stream) from damage
+            await self._mend(damage)
+            raise GreetAgain(str(damage)) from damage
         if batch is None:
             return None
         keys = {}
@@ -379,6 +460,15 @@ class Store:
             if key := await self.person_key(person):
                 keys[person] = key
         return batch, keys
+
+    async def _mend(self, damage: DamagedFact) -> None:
+        stream = damage.stream
+        stored = self._peers[CENTRAL].get(stream, (0, 0))[0]
+        good, lost = await self.write(lambda unit: unit.mend(stream, stored))
+        told = f"{damage} Stands up to {good}; "
+        told += f"lost: {', '.join(map(str, lost))}." if lost else "nothing is known to be lost."
+        self.mended.append(told)
+        _log.error("store.mended", told=told)
 
     async def receive(self, batch: Batch, keys: Mapping[bytes, bytes]) -> None:
         """Store a batch that arrived.
@@ -388,6 +478,7 @@ class Store:
             Gap, Fork: See `Journal.receive`.
             NotAllowed: Its node may not write into that scope, or is revoked.
             RemoteProtocolError: Chain or signature do not hold.
+            NewLifeNeeded, GreetAgain: It is our own end of the chain that does not.
         """
         author = batch.stream.node
         rows = await self._rows(
@@ -403,7 +494,18 @@ class Store:
         if store not in (ALL, batch.stream.scope):
             raise NotAllowed(f"Node {author.hex()} of {store}: wrote into {batch.stream.scope!r}.")
 
-        await self.write(lambda unit: unit.receive(batch, public_key, keys))
+        try:
+            await self.write(lambda unit: unit.receive(batch, public_key, keys))
+        except BadSignature as error:
+            # Perhaps it is our end of the chain that is not what was written.
+            row = self._journal.held(batch.stream)
+            own = self.key.private.public_key() if author == self.key.node else None
+            if row is None or not await self._read(lambda db: lives.is_damaged(db, row, own)):
+                raise
+            if batch.stream == self.stream:
+                raise NewLifeNeeded("damaged", batch.stream) from error
+            await self._mend(DamagedFact(batch.stream, row.head.seq, f"{error} Ours is damaged."))
+            raise GreetAgain(str(error)) from error
 
     async def introduce(self, identity: Identity, certificate: bytes) -> None:
         """Keep the certificate (DER) of a node of which no fact has told; it has been judged."""
@@ -654,6 +756,18 @@ class Store:
             articles=await count("(SELECT DISTINCT sku FROM articles)"),
         )
 
+    async def append_kept(self) -> int:
+        """Append what was cut off others' streams, as a person ordered; return how many facts."""
+        return await self.write(lives.append_kept)
+
+    async def backup(self, target: Path) -> Copied:
+        """Copy the database beside the running writer. See `backup.copy`.
+
+        Raises:
+            BadCopy: The file exists, or cannot be written.
+        """
+        return await asyncio.to_thread(backup.copy, self.path, target)
+
     async def verify(self) -> Verdict:
         """Check the whole journal and the views against it, beside the running writer."""
         return await asyncio.to_thread(verification.verify_file, self.path)
@@ -671,6 +785,17 @@ class Store:
         except sqlite3.Error as error:
             raise unusable(self.path, error) from error
         return result
+
+
+def _read_batch(
+    db: sqlite3.Connection, stream: StreamId, after: int, own: Ed25519PublicKey | None
+) -> Batch | None:
+    try:
+        return read_batch(db, stream, after, own=own)
+    except sqlite3.OperationalError as error:
+        if "decode" not in str(error):  # a flipped bit can make a text that is none
+            raise
+        raise DamagedFact(stream, after + 1, f"Stream {stream}, after {after}: {error}.") from error
 
 
 def _key(stream: StreamId) -> tuple[bytes, int, str]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from edge.keys import NodeKey
-from edge.store import documents
+from edge.store import documents, lives
 from edge.store.holder import Holder
 from edge.store.journal import Journal, fact_at, whole
 from edge.store.sheets import Sheets
@@ -188,8 +188,13 @@ class Unit:
             self._life.hlc = merge(self._life.hlc, fact.hlc, self.now.ms)
         for person, key in vocabulary.keys_that_open(batch.facts, keys or {}).items():
             self.person_key(person, key)
+        moved = False
+        if any(fact.kind == "stream.closed" for fact in fresh) or (
+            fresh and batch.stream in lives.fences(self._db)
+        ):
+            moved = lives.settle(self)
         self._settle()
-        if fresh and batch.stream.scope == self._life.store:
+        if fresh and not moved and batch.stream.scope == self._life.store:
             self.holder.react(batch.stream, fresh)
             self.sheets.react(batch.stream, fresh)
 
@@ -217,9 +222,38 @@ class Unit:
         """Return the number of a stream in this file."""
         return self._journal.row(stream).id
 
-    def freeze(self, stream: StreamId, seq: int, theirs: bytes) -> None:
-        """Note that a stream has two branches."""
-        self._journal.freeze(stream, seq, theirs, None)
+    def over(self) -> str:
+        """Say why our current life is over; empty while it is not."""
+        return lives.over(self)
+
+    def begin_life(self, incarnation: int, cause: str, reached: int = 0) -> None:
+        """Begin a new incarnation. See `lives.begin`."""
+        lives.begin(self, incarnation, cause, reached)
+
+    def settle(self) -> None:
+        """Bring closed streams to where their fences say. See `lives.settle`."""
+        lives.settle(self)
+
+    def mend(self, stream: StreamId, stored: int) -> tuple[int, list[int]]:
+        """Repair a damaged stream. See `lives.mend`."""
+        return lives.mend(self, stream, stored)
+
+    def append_as_it_was(self, fact: Fact) -> None:
+        """Append to our stream what was written elsewhere: same kind, event and body."""
+        stream = self._life.stream(self._key.node)
+        hlc = tick(self._life.hlc, self.now.ms)
+        seq = self._journal.row(stream).head.seq + 1
+        again = msgspec.structs.replace(fact, seq=seq, hlc=hlc)
+        id_ = self._journal.append(stream, again, self._key)
+        self._views.take(id_, stream, again)
+        self._life.hlc = hlc
+        self.wrote = True
+
+    def freeze(self, stream: StreamId, seq: int, theirs: bytes, *, first: bool = False) -> None:
+        """Note that a stream has two branches; `first`: they are known to part at `seq`."""
+        self._journal.freeze(stream, seq, theirs, first=first)
+        if first:
+            lives.settle(self)
 
     def next_number(self, till: str) -> int:
         """Take the next receipt number of a till: gap-free, since it rolls back with the unit."""
@@ -405,6 +439,10 @@ class Unit:
     def fold(self) -> None:
         """Have the rows of rights written into their table with this commit."""
         self._views.shelf.fold_next()
+
+    def forget_meta(self, key: str) -> None:
+        """Forget a fact about this file."""
+        self._db.execute("DELETE FROM meta WHERE key = ?", (key,))
 
     def meta(self, key: str, value: bytes) -> None:
         """Keep a fact about this file."""

@@ -11,7 +11,7 @@ from cryptography import x509
 
 from edge.keys import NodeKey
 from edge.store import documents
-from edge.store.journal import fact_at
+from edge.store.journal import fact_at, facts_of
 from edge.store.shelf import Shelf, first_of_stream
 from sync import facts as vocabulary
 from sync.chain import Fact, StreamId
@@ -22,6 +22,7 @@ from sync.facts.catalogue import Articles, Prices
 from sync.facts.count import CountMarked, CountOpened, CountPosted, CountTaken
 from sync.facts.document import DocumentChanged, DocumentSettled, GenerationBegan
 from sync.facts.node import (
+    AppendedAgain,
     IncarnationBegan,
     NodeEnrolled,
     NodeRevoked,
@@ -189,7 +190,7 @@ class Views:
                 | BasketEnded()
             ):
                 self.touched.add(documents.apply(self._db, stream, fact, body))
-            case IncarnationBegan():
+            case IncarnationBegan() | AppendedAgain():
                 pass  # tells people and peers; adds nothing up
         self.shelf.apply(id_, fact, body, first=first, sums=sums)
 
@@ -434,6 +435,28 @@ def settled_payments(db: sqlite3.Connection, event: bytes) -> dict[int, bool]:
     """Return which payments of a sale are known: index to approved."""
     rows = db.execute("SELECT payment, approved FROM settled WHERE event = ?", (event,))
     return {payment: bool(approved) for payment, approved in rows}
+
+
+def rebuild(views: Views, db: sqlite3.Connection, streams: Sequence[tuple[int, StreamId]]) -> None:
+    """Make every view again from the journal alone, in the caller's transaction.
+
+    What is local in a view, the digest of the request that made a row, is kept.
+    """
+    digests = []
+    for table in DERIVED:
+        if any(name == "digest" for _, name, *_ in db.execute(f"PRAGMA table_info({table})")):
+            rows = db.execute(
+                f"SELECT digest, event FROM {table} WHERE digest IS NOT NULL"
+            ).fetchall()
+            digests.append((table, rows))
+        db.execute(f"DELETE FROM {table}")
+    views.tills.clear()
+    for id_, stream in streams:
+        for fact in facts_of(db, id_):
+            views.take(id_, stream, fact)
+    for table, rows in digests:
+        db.executemany(f"UPDATE {table} SET digest = ? WHERE event = ?", rows)
+    views.shelf.rebuild()
 
 
 def reapply(

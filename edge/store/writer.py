@@ -53,6 +53,9 @@ class Book(Protocol):
     def committed(self) -> None:
         """Hear that the group is on disk."""
 
+    def written_back(self) -> None:
+        """Hear that the main file has everything, and the WAL nothing more."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Job:
@@ -245,8 +248,10 @@ class Writer:
             return
         how = "TRUNCATE" if self.book.purge else "PASSIVE"
         try:
-            ((busy, *_),) = self.db.execute(f"PRAGMA wal_checkpoint({how})").fetchall()
+            busy, pages, done = self.db.execute(f"PRAGMA wal_checkpoint({how})").fetchone()
             self.book.purge = self.book.purge and bool(busy)  # a reader looks on: next time
+            if not busy and pages == done:
+                self.book.written_back()
         except sqlite3.Error:
             return  # the WAL holds everything; the next idle moment tries again
         self._since = 0

@@ -12,7 +12,7 @@ from edge.till import stages
 from edge.till.errors import BeyondRight
 from edge.till.pricing import Draft
 from edge.till.selling import write
-from sync.chain import ALL, StreamId
+from sync.chain import ALL, StreamId, life
 from sync.facts.node import StoreDescribed, StreamClosed
 from sync.facts.rights import CellLines, Mode, Move, RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import Payment, SaleLine, Stage
@@ -61,6 +61,10 @@ async def meet(*nodes):
                         if found is not None:  # None: its commit is on its way
                             await taker.receive(*found)
                         moved = True
+
+
+def held(node, stream):
+    return {head.stream: head.seq for head in node.heads()}.get(stream, 0)
 
 
 def event(number):
@@ -222,7 +226,7 @@ async def test_a_sale_of_a_former_life_takes_its_goods_in_this_one(tmp_path):
         await sound(a, central)
 
 
-async def test_what_comes_after_a_fence_moves_nothing(tmp_path):
+async def test_what_comes_after_a_fence_is_appended_again_in_a_new_life(tmp_path):
     async with two(tmp_path) as (a, b, central):
         await a.write(delivering(1, 5000))
         head = next(h for h in a.heads() if h.stream == a.stream)
@@ -232,11 +236,18 @@ async def test_what_comes_after_a_fence_moves_nothing(tmp_path):
         await a.write(selling(2, 1000))  # it was not lost, it only did not answer
         await meet(b, central)
         assert await books(b) == (5000, 5000, 0, 0)
+        former = a.stream
+        while found := await central.batch(central.stream, held(a, central.stream)):
+            await a.receive(*found)
+        assert await a.life_over() == "closed"
+        await a.begin_life(77, "closed")
+        assert held(a, former) == head.seq, "it ends at the fence, whatever came after"
         await meet(a, b, central)
         for node in (a, b, central):
-            assert (await books(node))[0] == 5000
-        assert (await books(a))[1] == 0
-        assert (await b.sale(event(2))) is not None
+            assert (await books(node))[0] == 4000, "the sale counts, once"
+            sale = await node.sale(event(2))
+            assert (sale.series, sale.number) == (f"T1-{life(former.incarnation)}", 1)
+        assert (await books(a))[1] == 0, "what it had is its successor's"
         await sound(a, b, central)
 
 

@@ -96,7 +96,7 @@ async def _live(folder, story):  # noqa: C901, PLR0912 - one case a step
                     for file in here.iterdir():
                         shutil.copy(file, there)
                     await manager.__aexit__(None, None, None)
-                    here, manager = there, opened(there)
+                    here, manager = there, opened(there, incarnation=100 + generation)
                     store = await manager.__aenter__()
         for sku, milli in expected.items():
             found = await store.stock(sku)
