@@ -20,7 +20,7 @@ from central import VERSION, orders
 from central.catalogue.importer import parse
 from central.catalogue.publish import Published, publish
 from central.config import STORE, Folder
-from central.ledger import author, contacts, documents, papers, reading, tokens, upkeep
+from central.ledger import author, contacts, documents, fences, papers, reading, tokens, upkeep
 from central.ledger.errors import Refused
 from central.ledger.ledger import Ledger, wall_ms
 from central.ledger.unit import Unit
@@ -46,7 +46,7 @@ class Office:
     cookie_key: bytes = field(repr=False)
     """Signs browsers' sessions."""
 
-    async def carry_out(self, order: orders.Order) -> dict[str, Any]:  # noqa: C901 - one case an order
+    async def carry_out(self, order: orders.Order) -> dict[str, Any]:  # noqa: C901, PLR0912 - one case an order
         """Do what is ordered; return what to tell.
 
         Raises:
@@ -80,6 +80,13 @@ class Office:
                 return await upkeep.backup(self.ledger, order.file)
             case orders.Sync():
                 return await self._sync(order)
+            case orders.StreamList():
+                return await self._open_lives()
+            case orders.StreamClose():
+                stream = await self.ledger.write(
+                    lambda unit: fences.order(unit, order.stream, order.why[:500], order.successor)
+                )
+                return {"stream": str(stream)}
             case orders.JournalVerify():
                 return await upkeep.verify(self.ledger)
 
@@ -95,6 +102,20 @@ class Office:
                 raise Refused("--store: expected the id of the store the stick is for.")
             told["written"] = await stick.write(Path(order.target), store)
         return told
+
+    async def _open_lives(self) -> dict[str, Any]:
+        def work(unit: Unit) -> list[dict[str, Any]]:
+            return [
+                {
+                    "stream": str(stream),
+                    "facts": unit.cursor(stream).head.seq,
+                    "own": stream.node == unit.state.own.node,
+                    "waits_for": [node.hex() for node in fences.missing(unit, stream)],
+                }
+                for stream in sorted(unit.state.over)
+            ]
+
+        return {"streams": await self.ledger.write(work)}
 
     async def _add_store(self, order: orders.StoreAdd) -> dict[str, Any]:
         if not STORE.fullmatch(order.id):

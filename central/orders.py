@@ -93,6 +93,21 @@ class Sync(msgspec.Struct, frozen=True, tag="sync"):
     """For whom to write; empty: for whoever wrote `source`."""
 
 
+class StreamList(msgspec.Struct, frozen=True, tag="stream list"):
+    """Tell which streams are over and not closed yet, and what that waits for."""
+
+
+class StreamClose(msgspec.Struct, frozen=True, tag="stream close"):
+    """Close a stream now, whoever was not heard: what turns up later is appended again."""
+
+    stream: str
+    """As it is shown; its beginning will do, if only one stream has it."""
+
+    why: str
+    successor: str = ""
+    """Likewise; needed where no later life of its node is known."""
+
+
 class JournalVerify(msgspec.Struct, frozen=True, tag="journal verify"):
     """Check every number, hash and signature, and the file itself."""
 
@@ -109,5 +124,7 @@ Order = (
     | CustomerForget
     | Backup
     | Sync
+    | StreamList
+    | StreamClose
     | JournalVerify
 )

@@ -50,6 +50,7 @@ catalogue = typer.Typer(help="What is sold, and for how much.", no_args_is_help=
 node = typer.Typer(help="Machines in stores.", no_args_is_help=True)
 customer = typer.Typer(help="Customers.", no_args_is_help=True)
 stock = typer.Typer(help="Goods between stores.", no_args_is_help=True)
+stream = typer.Typer(help="Streams that are over.", no_args_is_help=True)
 journal = typer.Typer(help="The journal of facts.", no_args_is_help=True)
 for name, group in {
     "store": store,
@@ -58,6 +59,7 @@ for name, group in {
     "node": node,
     "customer": customer,
     "stock": stock,
+    "stream": stream,
     "journal": journal,
 }.items():
     app.add_typer(group, name=name)
@@ -249,6 +251,43 @@ def sync(
         return desk.ask(Folder(data), orders.Sync(read, written, store))
 
     _answer(work, as_json, show.sync)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A copy made by karb-central backup.")],
+    data: Data,
+    as_json: AsJson = False,
+) -> None:
+    """Put a copy in place of the ledger, while nothing runs; what was there is kept."""
+
+    def work() -> dict[str, Any]:
+        from central.ledger import upkeep  # noqa: PLC0415 - loaded by the command that needs it
+
+        folder = Folder(data)
+        with folder.locked():
+            return upkeep.restore(file, folder.ledger)
+
+    _answer(work, as_json, show.restore)
+
+
+@stream.command("list")
+def stream_list(data: Data, as_json: AsJson = False) -> None:
+    """List the streams that are over and not closed yet, and whom that waits for."""
+    _answer(lambda: desk.ask(Folder(data), orders.StreamList()), as_json, show.stream_list)
+
+
+@stream.command("close")
+def stream_close(
+    stream: Annotated[str, typer.Argument(help="Its name, or the beginning of it.")],
+    data: Data,
+    why: Annotated[str, typer.Option(help="For the record.")],
+    successor: Annotated[str, typer.Option(help="Who inherits, if no later life is known.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Close a stream where it stands, whoever was not heard."""
+    order = orders.StreamClose(stream, why, successor)
+    _answer(lambda: desk.ask(Folder(data), order), as_json, show.stream_close)
 
 
 @journal.command("verify")

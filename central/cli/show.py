@@ -145,6 +145,33 @@ def backup(told: dict[str, Any]) -> str:
     return f"{told['file']}: {told['bytes']} bytes, {counts}."
 
 
+def restore(told: dict[str, Any]) -> str:
+    """Of `restore`."""
+    return (
+        f"{told['file']}: put back, {told['facts']} facts of {told['streams']} streams; what was "
+        f"there is in {told['aside']}.\n"
+        "At the next start head office begins a new life. What the stores have beyond the copy "
+        "comes back as they are heard; until every machine of a store was, what head office had "
+        "promised there may be unknown: karb-central stream list. Enrolment codes made before "
+        "are void; make new ones."
+    )
+
+
+def stream_list(told: dict[str, Any]) -> str:
+    """Of `stream list`."""
+    rows = [("stream", "facts", "waits for")]
+    rows += [
+        (row["stream"], str(row["facts"]), ", ".join(node[:12] for node in row["waits_for"]))
+        for row in told["streams"]
+    ]
+    return table(rows) if told["streams"] else "Every stream that is over is closed."
+
+
+def stream_close(told: dict[str, Any]) -> str:
+    """Of `stream close`."""
+    return f"Stream {told['stream']} closed."
+
+
 def journal_verify(told: dict[str, Any]) -> str:
     """Of `journal verify`."""
     return f"{told['facts']} facts of {told['streams']} streams: every hash and signature is right."

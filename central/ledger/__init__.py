@@ -2,9 +2,11 @@
 
 * `tables`, `migrations`, `database`: what is kept, and opening it.
 * `unit`, `writer`, `published`: one thread writes; others read, and see commits only.
-* `journal`, `ingest`, `author`, `lives`: streams of facts, taken in or written here.
+* `journal`, `ingest`, `author`: streams of facts, taken in or written here.
+* `lives`, `fences`, `witness`: central's own lives, how a stream that is over is closed, and how
+  a ledger that was put back is noticed.
 * `views`, `effects`, `sales`, `deliveries`, `papers`, `reference`: what the facts come to.
 * `reading`, `selling`, `assortment`: questions; `codes`, `tokens`, `contacts`: truth beside the
-  journal. `upkeep`: rebuild, verify, back up.
+  journal. `upkeep`: verify, back up, restore.
 * `ledger`: the face of it all, for asyncio.
 """

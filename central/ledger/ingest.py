@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from sqlalchemy import select
 
 from central.ledger import bulk, documents, journal, papers, views
 from central.ledger.tables import FORKS, PERSON_KEYS
 from central.ledger.unit import Cursor, Unit
 from sync import chain
 from sync.chain import Batch, Head, StreamId
-from sync.errors import BadFact, BrokenChain, NotAllowed, RemoteProtocolError
+from sync.errors import BadFact, BadSignature, BrokenChain, NotAllowed, RemoteProtocolError
 from sync.facts import PERSONAL, Body
 from sync.facts.document import DocumentChanged
 from sync.facts.person import opens, sealed_in
@@ -59,12 +58,16 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """Another branch of the stream is here; it is frozen."""
+    """Another branch of the stream is here, or it ends before; what came was not stored.
+
+    The branch that is here goes on to be taken: it is the one that will hold.
+    """
 
     stream: StreamId
     seq: int
     ours: bytes
     theirs: bytes
+    """`seq` is the first number that differs; or the first beyond a fence, and `ours` is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +118,7 @@ def _take(
     if public_key is None:
         return Unwelcome(stream)
     cursor = unit.cursor(stream)
-    if cursor.frozen:
-        return _known_fork(unit, stream)
+    fence = unit.state.fences.get(stream)
     if batch.first > cursor.head.seq + 1:
         return Gap(cursor.head)
     skip = 0
@@ -124,13 +126,20 @@ def _take(
         journal.write(unit, rows)  # what is compared with must be readable
         rows.clear()
         overlap = _overlap(unit, batch, public_key)
+        if isinstance(overlap, Gap):
+            return overlap
         if isinstance(overlap, Fork):
+            if stream in unit.state.over:
+                unit.state.over[stream][incoming.peer.node] = 0  # it holds no more of ours
             return overlap
         hashes, skip = overlap
         if skip == len(batch.facts):
             return Stored(cursor.head, 0)
     else:
         hashes = chain.verify(batch, cursor.head, public_key)
+    if fence is not None and batch.last > fence.seq:
+        beyond = max(fence.seq + 1, batch.first)
+        return Fork(stream, beyond, b"", hashes[beyond - batch.first])
     tail = batch.facts[skip:]
     rows += journal.append(unit, stream, tail, hashes[skip:], batch.signature)
     scope, node, incarnation = stream.scope, stream.node, stream.incarnation
@@ -172,11 +181,12 @@ def _author(unit: Unit, incoming: Incoming) -> Ed25519PublicKey | None:
 
 def _overlap(
     unit: Unit, batch: Batch, public_key: Ed25519PublicKey
-) -> tuple[list[bytes], int] | Fork:
+) -> tuple[list[bytes], int] | Fork | Gap:
     """Compare a batch that starts at or before our head with what is here.
 
     Returns:
-        The hash of each of its facts, and how many of them are here already.
+        The hash of each of its facts, and how many of them are here already; a `Gap` at the
+        very beginning, where the branches part before the batch.
 
     Raises:
         RemoteProtocolError: It is another branch and not even signed.
@@ -193,6 +203,8 @@ def _overlap(
     hashes = chain.extend(before, batch.facts)
     for seq, theirs in enumerate(hashes[: last - batch.first + 1], start=batch.first):
         if theirs != stored[seq]:
+            if seq == batch.first > 1 and not _is_signed(public_key, batch, hashes[-1]):
+                return Gap(Head(stream, 0, chain.genesis(stream)))
             chain.verify_head(public_key, Head(stream, batch.last, hashes[-1]), batch.signature)
             return _freeze(unit, batch, seq, (stored[seq], theirs), hashes[-1])
     if batch.last > head.seq:
@@ -221,22 +233,18 @@ def _freeze(
     )
     bulk.insert(unit.connection, FORKS, [row], "ON CONFLICT DO NOTHING")
     cursor = unit.cursor(stream)
-    unit.cursors[stream] = Cursor(cursor.head, cursor.hlc, cursor.safe, frozen=True)
+    unit.cursors[stream] = Cursor(
+        cursor.head, cursor.hlc, cursor.safe, frozen=stream not in unit.state.fences
+    )
     return Fork(stream, seq, ours, theirs)
 
 
-def _known_fork(unit: Unit, stream: StreamId) -> Fork:
-    row = unit.connection.execute(
-        select(FORKS.c.seq, FORKS.c.ours, FORKS.c.theirs)
-        .where(
-            FORKS.c.store == stream.scope,
-            FORKS.c.node == stream.node,
-            FORKS.c.incarnation == stream.incarnation,
-        )
-        .order_by(FORKS.c.seq)
-        .limit(1)
-    ).one()
-    return Fork(stream, row.seq, row.ours, row.theirs)
+def _is_signed(public_key: Ed25519PublicKey, batch: Batch, digest: bytes) -> bool:
+    try:
+        chain.verify_head(public_key, Head(batch.stream, batch.last, digest), batch.signature)
+    except BadSignature:
+        return False
+    return True
 
 
 def _keep_keys(unit: Unit, incoming: Incoming) -> None:

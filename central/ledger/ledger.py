@@ -11,11 +11,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from central.ledger import author, documents, journal, lives, views
+from central.ledger import author, documents, fences, journal, lives, views
 from central.ledger.database import READERS, Database, unusable
 from central.ledger.ingest import Incoming, Outcome
 from central.ledger.published import Published, load_members
 from central.ledger.unit import Own, State, Unit
+from central.ledger.witness import Witness
 from central.ledger.writer import Writer, wall_ms
 from sync.chain import ALL, EVENT_BYTES
 from sync.facts.node import NodeEnrolled
@@ -32,14 +33,17 @@ class Ledger:
         database: Database,
         connection: Connection,
         state: State,
+        witness: Witness,
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         """Take an open connection; use `Ledger.open`."""
         self._database = database
         self._connection = connection
-        self.own = state.own
+        self._state = state
         self.published = Published(state.cursors, state.members)
-        self._writer = Writer(connection, state, self.published, now_ms)
+        self.published.over = {stream: frozenset() for stream in state.over}
+        self._witness = witness
+        self._writer = Writer(connection, state, self.published, witness, now_ms)
         self._pool = ThreadPoolExecutor(READERS, "ledger-reader")
 
     @classmethod
@@ -78,17 +82,22 @@ class Ledger:
         if not path.exists() or not path.stat().st_size:
             raise unusable(path, "gone")
         database = Database(path)
+        witness = Witness(path)
         try:
+            doubt = witness.doubt()
             connection = database.open()
             with connection.begin():
                 cursors = journal.load_cursors(connection)
-                incarnation = lives.current(connection, node_id(raw_public(key.public_key())))
+                incarnation = lives.current(
+                    connection, node_id(raw_public(key.public_key())), witness, doubt=doubt
+                )
                 own = Own(node_id(raw_public(key.public_key())), key, incarnation)
-                state = State(own, cursors, load_members(connection))
+                state = State(own, cursors=cursors, members=load_members(connection))
+                fences.load(connection, state)
             state.last_hlc = max(
                 (cursor.hlc for s, cursor in cursors.items() if s.node == own.node), default=0
             )
-            ledger = cls(database, connection, state, now_ms)
+            ledger = cls(database, connection, state, witness, now_ms)
         except (DBAPIError, ValueError, TypeError) as error:
             database.close()
             raise unusable(path, getattr(error, "orig", error)) from error
@@ -98,6 +107,11 @@ class Ledger:
         for work in (lives.announce, views.reapply, documents.share):
             ledger._writer.submit(work).result()
         return ledger
+
+    @property
+    def own(self) -> Own:
+        """Central as an author, in its life of now."""
+        return self._state.own
 
     @property
     def path(self) -> Path:
@@ -145,6 +159,7 @@ class Ledger:
         self._pool.shutdown()
         self._connection.close()
         self._database.close()
+        self._witness.close()
 
 
 __all__ = ["Ledger", "wall_ms"]

@@ -48,6 +48,9 @@ class Published:
         self._scopes: dict[str, dict[StreamId, Cursor]] = {}
         self._listeners: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self.members: Mapping[bytes, Member] = members
+        self.over: Mapping[StreamId, frozenset[bytes]] = {}
+        """Streams that are over and not closed yet, and the nodes heard since (`fences`)."""
+
         self.update(cursors, None)
 
     def cursors(self, *scopes: str) -> dict[StreamId, Cursor]:

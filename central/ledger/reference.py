@@ -12,10 +12,17 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Table
 
 from central.ledger import bulk
-from central.ledger.tables import ARTICLES, NODES, PRICES, REVOKED, STORES
+from central.ledger.tables import ARTICLES, FENCES, LIVES, NODES, PRICES, REVOKED, STORES
 from central.ledger.unit import Unit
+from sync.chain import StreamId
 from sync.facts.catalogue import Articles, Prices
-from sync.facts.node import NodeEnrolled, NodeRevoked, StoreDescribed
+from sync.facts.node import (
+    IncarnationBegan,
+    NodeEnrolled,
+    NodeRevoked,
+    StoreDescribed,
+    StreamClosed,
+)
 
 if TYPE_CHECKING:
     from central.ledger.views import Entry
@@ -27,6 +34,8 @@ def objection(unit: Unit, entry: Entry) -> str:
         return f"{entry.fact.kind}: written by a node; only head office may say this"
     body = entry.body
     told = body.store if isinstance(body, StoreDescribed | NodeEnrolled) else entry.place[0]
+    if isinstance(body, StreamClosed):
+        told = body.stream.scope
     if told != entry.place[0]:
         return f"{entry.fact.kind}: tells of {told!r} among facts of {entry.place[0]!r}"
     return ""
@@ -84,9 +93,49 @@ def apply(unit: Unit, entries: Sequence[Entry]) -> None:
         elif isinstance(body, NodeRevoked):
             unit.members_changed = True
             rows.setdefault(REVOKED, []).append((store, body.node, body.why, hlc, *author))
+        elif isinstance(body, IncarnationBegan | StreamClosed):
+            unit.lives_changed = True
+            table, row = _of_lives(entry, body)
+            rows.setdefault(table, []).append(row)
     for table, made in rows.items():
         for row in made:  # one by one: a statement may not touch a key twice
             bulk.insert(unit.connection, table, [row], _CONFLICTS[table])
+
+
+def _of_lives(entry: Entry, body: IncarnationBegan | StreamClosed) -> tuple[Table, bulk.Row]:
+    store, node, incarnation, seq = entry.place
+    hlc = entry.fact.hlc
+    if isinstance(body, StreamClosed):
+        successor = body.successor
+        return FENCES, (
+            store,
+            body.stream.node,
+            body.stream.incarnation,
+            body.seq,
+            body.hash,
+            successor.node,
+            successor.incarnation,
+            body.why,
+            hlc,
+            node,
+            incarnation,
+            seq,
+        )
+    ended = body.previous
+    # The life before is one of the same node in the same scope; of another it ends nothing.
+    if ended is None or (ended.node, ended.scope) != (node, store):
+        ended = StreamId(node, 0, store)
+    return LIVES, (
+        store,
+        node,
+        incarnation,
+        ended.node,
+        ended.incarnation,
+        body.seq,
+        body.hash,
+        body.cause,
+        hlc,
+    )
 
 
 def _latest(table: Table, keys: str, order: str) -> str:
@@ -107,6 +156,10 @@ _CONFLICTS: dict[Table, str] = {
     PRICES: _latest(PRICES, "store, sku, revision, from_ms", _PLACE),
     STORES: _latest(STORES, "store", f"hlc, {_PLACE}"),
     NODES: _latest(NODES, "store, subject", f"hlc, {_PLACE}"),
-    # The first word on a revocation holds.
+    LIVES: "ON CONFLICT DO NOTHING",  # it is the first fact of its stream
+    # The first word on a fence and on a revocation holds.
+    FENCES: _latest(FENCES, "store, closed_node, closed_incarnation", f"hlc, {_PLACE}").replace(
+        ") > (", ") < ("
+    ),
     REVOKED: _latest(REVOKED, "store, subject", f"hlc, {_PLACE}").replace(") > (", ") < ("),
 }

@@ -79,6 +79,18 @@ FORKS = _table(
     _int("seen_ms"),
 )
 
+SEVERED = _table(
+    "severed",  # what stood beyond a fence, kept as it was
+    *_place(),
+    _blob("hash", primary_key=True),
+    _int("hlc"),
+    _text("kind"),
+    _int("version"),
+    _blob("event"),
+    _blob("body"),
+    Column("signature", LargeBinary),
+)
+
 # --- views -----------------------------------------------------------------------
 
 QUARANTINE = _table("quarantine", *_place(), _text("kind"), _int("version"), _text("reason"))
@@ -267,6 +279,29 @@ DOCUMENT_PERSONS = _table(
     Index("document_persons_document", "document"),
 )
 FORGOTTEN = _table("forgotten", *_document())
+LIVES = _table(
+    "lives",  # a stream whose first fact says which other one it follows
+    *_stream(),
+    _blob("ended_node"),
+    _int("ended_incarnation"),
+    _int("ended_seq"),
+    _blob("ended_hash"),
+    _text("cause"),
+    _int("hlc"),
+)
+FENCES = _table(
+    "fences",
+    _text("store", primary_key=True),
+    _blob("closed_node", primary_key=True),
+    _int("closed_incarnation", primary_key=True, autoincrement=False),
+    _int("closed_seq"),
+    _blob("closed_hash"),
+    _blob("successor_node"),
+    _int("successor_incarnation"),
+    _text("why"),
+    _int("hlc"),
+    *_author(),
+)
 
 VIEWS = (
     QUARANTINE,
@@ -290,6 +325,8 @@ VIEWS = (
     BASKET_ENDS,
     DOCUMENT_PERSONS,
     FORGOTTEN,
+    LIVES,
+    FENCES,
 )
 
 # --- outside the journal ---------------------------------------------------------

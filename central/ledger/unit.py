@@ -57,11 +57,25 @@ class Own:
         return raw_public(self.key.public_key())
 
 
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Where a stream ends, and which one succeeds it."""
+
+    seq: int
+    hash: bytes
+    successor: StreamId
+
+
 @dataclass(slots=True)
 class State:
     """What the writing thread knows without asking the database."""
 
     own: Own
+    fences: dict[StreamId, Fence] = field(default_factory=dict)
+    over: dict[StreamId, dict[bytes, int]] = field(default_factory=dict)
+    """Streams that are over and not closed yet; for each, the nodes that were heard since,
+    and how far they said they hold it. See `ledger.fences`."""
+
     cursors: dict[StreamId, Cursor] = field(default_factory=dict)
     members: dict[bytes, Member] = field(default_factory=dict)
     last_hlc: int = 0
@@ -81,6 +95,12 @@ class Unit:
     members_changed: bool = False
     destroyed: bool = False
     """A person was forgotten: nothing of the key may stay in the files."""
+
+    lives_changed: bool = False
+    """A life ended or a stream was closed."""
+
+    greeted: bool = False
+    """A node has said how far it holds streams."""
 
     _changes: dict[str, int] = field(default_factory=dict)
 
@@ -124,6 +144,7 @@ class Unit:
         """Forget what was noted since `mark`."""
         self.cursors, self.hlc = mark.cursors, mark.hlc
         self.members_changed, self._changes = mark.members_changed, mark._changes  # noqa: SLF001 - its own kind
+        self.lives_changed = mark.lives_changed
 
     def scopes(self) -> Iterable[str]:
         """Return the scopes that have news."""

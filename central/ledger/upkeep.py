@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -11,47 +12,19 @@ from urllib.parse import quote
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import DBAPIError
 
-from central.ledger import journal, views
+from central.ledger import journal
 from central.ledger.errors import LedgerUnavailable, Refused
 from central.ledger.ledger import Ledger
 from central.ledger.lives import RESTORED
-from central.ledger.tables import FACTS, VIEWS
+from central.ledger.tables import FACTS
 from central.ledger.unit import Cursor, Unit
-from sync.chain import ALL, Fact, Head, StreamId, fact_hash, genesis, verify_head
+from sync.chain import ALL, Head, StreamId, fact_hash, genesis, verify_head
 from sync.errors import BadSignature
 
-_REBUILD = 2000
 MAX_FAULTS = 100
-
-
-def rebuild(unit: Unit) -> int:
-    """Make every view again from the journal alone; return how many facts that took."""
-    for table in VIEWS:
-        unit.connection.execute(delete(table))
-    unit.members_changed = True
-    done = 0
-    for stream in sorted(journal.load_cursors(unit.connection)):
-        for part in _parts(unit.connection, stream):
-            scope, node, incarnation = stream.scope, stream.node, stream.incarnation
-            views.apply(
-                unit,
-                [
-                    views.Entry((scope, node, incarnation, fact.seq), fact, views.read(fact))
-                    for fact in part
-                ],
-            )
-            done += len(part)
-    return done
-
-
-def _parts(connection: Connection, stream: StreamId) -> Iterator[list[Fact]]:
-    after = 0
-    while part := journal.facts_after(connection, stream, after, _REBUILD):
-        yield part
-        after = part[-1].seq
 
 
 async def verify(ledger: Ledger) -> dict[str, Any]:
@@ -187,6 +160,54 @@ def _copy(source: Path, target: Path) -> dict[StreamId, int]:
         partial.unlink(missing_ok=True)
         raise LedgerUnavailable(f"{target}: {error}; no backup was made.") from error
     return heads
+
+
+def restore(file: Path, ledger: Path) -> dict[str, Any]:
+    """Put a copy in place of the ledger, while nobody has it open; what was there is kept.
+
+    Raises:
+        Refused: It is no sound ledger; nothing was changed.
+        LedgerUnavailable: It could not be put there.
+    """
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as copy:
+            (sound,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+            facts, streams = copy.execute(
+                "SELECT coalesce(sum(seq), 0), count(*) FROM streams"
+            ).fetchone()
+    except sqlite3.Error as error:
+        raise Refused(f"{file}: {error}; expected a copy made by karb-central backup.") from error
+    if sound != "ok":
+        raise Refused(f"{file}: is damaged ({sound}); take an older copy.")
+    fresh = ledger.with_name(ledger.name + ".new")
+    number = 1
+    while (aside := ledger.with_name(f"before-restore-{number}")).exists():
+        number += 1
+    try:
+        fresh.unlink(missing_ok=True)
+        shutil.copyfile(file, fresh)
+        fresh.chmod(0o600)
+        with closing(sqlite3.connect(fresh)) as copy:
+            copy.execute("INSERT OR REPLACE INTO own VALUES (?, ?, ?)", (ALL, RESTORED, "1"))
+            keys = file.with_name(file.name + ".keys")
+            if keys.exists():
+                rows = msgspec.msgpack.decode(keys.read_bytes())
+                marks = ", ".join("?" * len(rows[0])) if rows else ""
+                copy.executemany(f"INSERT OR IGNORE INTO person_keys VALUES ({marks})", rows)
+            copy.commit()
+        _sync(fresh)
+        aside.mkdir(mode=0o700)
+        if ledger.exists():
+            os.link(ledger, aside / ledger.name)
+        fresh.replace(ledger)
+        for ending in ("-wal", "-shm"):
+            left = ledger.with_name(ledger.name + ending)
+            if left.exists():
+                left.replace(aside / left.name)
+        _sync(ledger.parent)
+    except (OSError, sqlite3.Error, msgspec.DecodeError) as error:
+        raise LedgerUnavailable(f"{file}: could not be put back ({error}).") from error
+    return {"file": str(file), "streams": streams, "facts": facts, "aside": str(aside)}
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -4,26 +4,33 @@ A fact that cannot be what it says goes to the quarantine, one this program cann
 read yet to `unreadable`; neither stops its stream.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import Connection, delete, select, tuple_
 
 from central.ledger import bulk, deliveries, documents, journal, papers, reference, sales
 from central.ledger.effects import Effects
-from central.ledger.tables import QUARANTINE, UNREADABLE
+from central.ledger.tables import QUARANTINE, UNREADABLE, VIEWS
 from central.ledger.unit import Unit
 from sync import facts
-from sync.chain import Fact
+from sync.chain import Fact, StreamId
 from sync.errors import BadFact
 from sync.facts import Body
 from sync.facts.catalogue import Articles, Prices
-from sync.facts.node import NodeEnrolled, NodeRevoked, StoreDescribed
+from sync.facts.node import (
+    IncarnationBegan,
+    NodeEnrolled,
+    NodeRevoked,
+    StoreDescribed,
+    StreamClosed,
+)
 from sync.facts.stock import GoodsReceived, TransferAnnounced
 from sync.merge.history import misplaced
 from sync.merge.sales import is_sale_body
 
 _REAPPLY = 1000
+_REBUILD = 2000
 
 
 class Entry(NamedTuple):
@@ -100,7 +107,11 @@ def _apply(unit: Unit, entries: Sequence[Entry]) -> None:  # noqa: C901, PLR0912
                 effects.rows[QUARANTINE].append(_quarantined(entry, reason))
             else:
                 filed.append(entry)
-        elif isinstance(body, Articles | Prices | StoreDescribed | NodeEnrolled | NodeRevoked):
+        elif isinstance(body, IncarnationBegan):
+            told.append(entry)
+        elif isinstance(
+            body, Articles | Prices | StoreDescribed | NodeEnrolled | NodeRevoked | StreamClosed
+        ):
             reason = reference.objection(unit, entry)
             if reason:
                 effects.rows[QUARANTINE].append(_quarantined(entry, reason))
@@ -146,3 +157,27 @@ def reapply(unit: Unit) -> int:
                 )
         apply(unit, [Entry(place, found[place], read(found[place])) for place in places])
         done += len(places)
+
+
+def rebuild(unit: Unit) -> int:
+    """Make every view again from the journal alone; return how many facts that took."""
+    for table in VIEWS:
+        unit.connection.execute(delete(table))
+    unit.members_changed = unit.lives_changed = True
+    done = 0
+    for stream in sorted(journal.load_cursors(unit.connection)):
+        for part in _parts(unit.connection, stream):
+            scope, node, incarnation = stream.scope, stream.node, stream.incarnation
+            apply(
+                unit,
+                [Entry((scope, node, incarnation, fact.seq), fact, read(fact)) for fact in part],
+            )
+            done += len(part)
+    return done
+
+
+def _parts(connection: Connection, stream: StreamId) -> Iterator[list[Fact]]:
+    after = 0
+    while part := journal.facts_after(connection, stream, after, _REBUILD):
+        yield part
+        after = part[-1].seq

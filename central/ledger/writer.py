@@ -21,11 +21,12 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from central.ledger import journal
+from central.ledger import fences, journal, views
 from central.ledger.errors import LedgerUnavailable
 from central.ledger.ingest import Incoming, Outcome, ingest
 from central.ledger.published import Published, load_members
 from central.ledger.unit import State, Unit
+from central.ledger.witness import Witness
 from sync.clock import merge
 
 T = TypeVar("T")
@@ -68,12 +69,14 @@ class Writer:
         connection: Connection,
         state: State,
         published: Published,
+        witness: Witness,
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         """Start the thread; `state` must have been read from this connection."""
         self._connection = connection
         self._state = state
         self._published = published
+        self._witness = witness
         self._now_ms = now_ms
         self._waiting: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
         self._group: list[Job[Any] | Arrival] = []
@@ -168,6 +171,7 @@ class Writer:
             with self._connection.begin():
                 for part in _together(group):
                     done += self._do(unit, part)
+                self._settle_lives(unit)
                 unit.flush()
                 journal.write_cursors(unit)
         except Exception as error:  # noqa: BLE001 - whoever waits is told
@@ -220,8 +224,43 @@ class Writer:
                 for job in waiting
             ]
 
+    def _settle_lives(self, unit: Unit) -> None:
+        """Close what is over, and let go of what a fence cuts off."""
+        jobs: list[Job[Any]] = []
+        if (
+            unit.greeted
+            or unit.members_changed
+            or not self._state.over.keys().isdisjoint(unit.cursors)
+        ):
+            jobs.append(Job(fences.decide, Future()))
+        jobs.append(Job(_conform, Future()))
+        for job in jobs:
+            if job.work is _conform and not unit.lives_changed:
+                continue
+            for answer in self._do(unit, job):
+                answer()
+            if error := job.answer.exception():
+                log.error("lives could not be settled", exc_info=error)
+
     def _publish(self, unit: Unit) -> None:
         self._state.cursors.update(unit.cursors)
+        fences.note(self._state, unit.cursors)
+        if unit.lives_changed:
+            with self._connection.begin():
+                fences.load(self._connection, self._state)
+        own = self._state.own
+        if any(stream.node == own.node for stream in unit.cursors):
+            self._witness.note(
+                own.incarnation,
+                sum(
+                    cursor.head.seq
+                    for stream, cursor in self._state.cursors.items()
+                    if (stream.node, stream.incarnation) == (own.node, own.incarnation)
+                ),
+            )
+        self._published.over = {
+            stream: frozenset(told) for stream, told in self._state.over.items()
+        }
         for cursor in unit.cursors.values():
             self._state.last_hlc = merge(self._state.last_hlc, cursor.hlc, unit.now_ms)
         self._state.last_hlc = max(self._state.last_hlc, unit.hlc)
@@ -238,6 +277,12 @@ def _ingest(unit: Unit, part: list[Arrival]) -> list[Callable[[], None]]:
         lambda arrival=arrival, share=share: arrival.answer.set_result(share)  # type: ignore[misc]
         for arrival, share in shares
     ]
+
+
+def _conform(unit: Unit) -> None:
+    if fences.conform(unit):
+        journal.write_cursors(unit)
+        views.rebuild(unit)
 
 
 def _together(group: list[Job[Any] | Arrival]) -> list[Job[Any] | list[Arrival]]:

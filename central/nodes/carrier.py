@@ -158,6 +158,8 @@ class Live:
         while True:
             self._news.clear()
             self._peers.check(self._peer)
+            if self._conversation.stale:
+                return  # it connects again and says how far it is by now
             await self._send(self._conversation.news_of_safety())
             while (batch := await self._conversation.next_batch()) is not None:
                 await self._send([batch])

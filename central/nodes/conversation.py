@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from central import SOFTWARE
-from central.ledger import journal
+from central.ledger import fences, journal, lives
 from central.ledger.ingest import Fork, Gap, Incoming, Nonsense, Outcome, Stored, Unwelcome
 from central.ledger.ledger import Ledger, wall_ms
+from central.ledger.unit import Unit
 from sync import facts
 from sync.chain import ALL, Head, StreamId
 from sync.errors import RemoteProtocolError
@@ -36,7 +37,10 @@ class Conversation:
     session: Session = field(init=False)
     lock: Callable[[Mapping[bytes, bytes]], Mapping[bytes, bytes]] = lambda keys: keys
     _told_safe: dict[StreamId, int] = field(default_factory=dict)
-    _told_forks: set[StreamId] = field(default_factory=set)
+    _told_forks: dict[StreamId, bool] = field(default_factory=dict)
+    """Forked streams the peer was told of; whether with the place where the branches part."""
+
+    _greeted: bool = False
 
     def __post_init__(self) -> None:
         """Make the session: we want what the peer's store writes, and our own back."""
@@ -88,6 +92,7 @@ class Conversation:
 
     async def compare(self, greeted: Greeted) -> list[bytes]:
         """Compare the peer's vector with our journal; return what to say of forks."""
+        await self._note_greeting(greeted)
         ours = self.ledger.published.cursors(*self.scopes)
         claims = [
             head
@@ -95,15 +100,43 @@ class Conversation:
             if head.seq > 0 and stream in ours and head.seq <= ours[stream].head.seq
         ]
         known = await self.ledger.read(lambda connection: journal.hashes_at(connection, claims))
-        payloads = [
+        return [
             payload
             for head in claims
             if standing(head, ours[head.stream].head, lambda stream, _: known.get(stream))
             is Standing.FORKED
             for payload in self._fork(head.stream, head.seq, known[head.stream], head.hash)
         ]
-        self.session.frozen.update(stream for stream, cursor in ours.items() if cursor.frozen)
-        return payloads
+
+    async def _note_greeting(self, greeted: Greeted) -> None:
+        """Have noted what the peer holds, if that matters to a stream that is over."""
+        published, own = self.ledger.published, self.ledger.own
+        known = published.cursors(*self.scopes)
+        news = any(
+            stream.node == own.node and (stream not in known or head.seq > known[stream].head.seq)
+            for stream, head in greeted.vector.items()
+        )
+        if news or any(stream.scope in self.scopes for stream in published.over):
+            await self.ledger.write(self._hear(greeted))
+        self._greeted = True
+
+    def _hear(self, greeted: Greeted) -> Callable[[Unit], None]:
+        def work(unit: Unit) -> None:
+            why = fences.heard(unit, self.peer.node, greeted.vector, self.scopes)
+            if why:
+                lives.renew(unit, why)
+                fences.note(unit.state, unit.state.cursors)
+                fences.heard(unit, self.peer.node, greeted.vector, self.scopes)
+
+        return work
+
+    @property
+    def stale(self) -> bool:
+        """Whether the peer must greet again: a stream is over since it did."""
+        return self._greeted and any(
+            stream.scope in self.scopes and self.peer.node not in heard
+            for stream, heard in self.ledger.published.over.items()
+        )
 
     def settle(self, outcomes: Iterable[Outcome]) -> list[bytes]:
         """Return what to say of batches that were taken in, or not.
@@ -122,7 +155,7 @@ class Conversation:
                 case Gap(head):
                     gaps[head.stream] = head
                 case Fork(stream, seq, ours, theirs):
-                    payloads += self._fork(stream, seq, ours, theirs)
+                    payloads += self._fork(stream, seq, ours, theirs, first=True)
                 case Unwelcome(stream):
                     payloads.append(self.session.refuse([stream]))
                 case Nonsense(error):
@@ -135,12 +168,14 @@ class Conversation:
             payloads.append(self.session.slow_down(SLOW_MS))
         return payloads
 
-    def _fork(self, stream: StreamId, seq: int, ours: bytes, theirs: bytes) -> list[bytes]:
-        """Say once that the peer holds another branch."""
-        if stream in self._told_forks:
+    def _fork(
+        self, stream: StreamId, seq: int, ours: bytes, theirs: bytes, *, first: bool = False
+    ) -> list[bytes]:
+        """Say that the peer holds another branch, and once more when it is known where it parts."""
+        if self._told_forks.get(stream, False) >= first and stream in self._told_forks:
             return []
-        self._told_forks.add(stream)
-        return [self.session.fork(stream, seq, ours, theirs)]
+        self._told_forks[stream] = first
+        return [self.session.fork(stream, seq, ours, theirs, first=first)]
 
     def acknowledge(self, stored: Mapping[StreamId, int]) -> bytes:
         """Return an acknowledgement, with what is safe by now."""

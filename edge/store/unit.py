@@ -188,13 +188,14 @@ class Unit:
             self._life.hlc = merge(self._life.hlc, fact.hlc, self.now.ms)
         for person, key in vocabulary.keys_that_open(batch.facts, keys or {}).items():
             self.person_key(person, key)
-        moved = False
         if any(fact.kind == "stream.closed" for fact in fresh) or (
             fresh and batch.stream in lives.fences(self._db)
         ):
-            moved = lives.settle(self)
+            lives.settle(self)
+            end = self._journal.row(batch.stream).head.seq
+            fresh = [fact for fact in fresh if fact.seq <= end]  # others were cut off again
         self._settle()
-        if fresh and not moved and batch.stream.scope == self._life.store:
+        if fresh and batch.stream.scope == self._life.store:
             self.holder.react(batch.stream, fresh)
             self.sheets.react(batch.stream, fresh)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import shutil
 import threading
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from central.office import Office, open_office
 from sync.contract import token
 from sync.facts.node import NodeEnrolled, StoreDescribed
 from sync.identity import Identity, raw_public
-from tests.central.machine import Machine, Writer, context_for, enrol, request
+from tests.central.machine import Machine, Writer, context_for, copied, enrol, request
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +55,7 @@ def made(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def folder(made, tmp_path) -> Folder:
-    return Folder(Path(shutil.copytree(made, tmp_path / "central")))
+    return Folder(copied(made, tmp_path / "central"))
 
 
 @dataclass
@@ -223,7 +222,7 @@ def new_desk(made):
     @contextmanager
     def new():
         with TemporaryDirectory(dir=memory if memory.is_dir() else None) as tmp:
-            folder = Folder(Path(shutil.copytree(made, Path(tmp) / "central")))
+            folder = Folder(copied(made, Path(tmp) / "central"))
             with open_desk(folder) as desk:
                 yield desk
 

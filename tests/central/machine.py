@@ -1,10 +1,12 @@
 """A store's machine as the tests need it: a key, a chain of facts, a certificate, no shop."""
 
 import secrets
+import shutil
+import sqlite3
 import ssl
 import time
 from collections.abc import Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +26,16 @@ from sync.facts import Body
 from sync.facts.sale import Payment, Sale, SaleLine, SaleLines, Stage
 from sync.facts.stock import GoodsReceived, ReceivedLine, ReceivedLines
 from sync.identity import node_id, raw_public
+
+
+def copied(made: Path, target: Path) -> Path:
+    """Copy a head office, as if it had been made where the copy is: no life ends by that."""
+    shutil.copytree(made, target)
+    with closing(sqlite3.connect(target / "ledger.db")) as db:
+        db.execute("DELETE FROM own WHERE name = 'place'")
+        db.commit()
+    (target / "ledger.db.life").unlink(missing_ok=True)
+    return target
 
 
 def request(key, name="till") -> str:

@@ -101,8 +101,11 @@ def test_a_fork_freezes_the_stream_and_keeps_both_heads(desk):
     assert our_signature == writer.batch().signature
     assert rest[:3] == [3, clone.hashes[2], clone.batch().signature]
     writer.write(sale(number=4))
-    assert desk.take(writer.batch(4)) == [expected]
-    assert totals(desk)["S1"][0] == 3
+    (outcome,) = desk.take(writer.batch(4))
+    assert outcome.fresh == 1, "the branch that is here goes on"
+    assert desk.take(clone.batch(2)) == [expected]
+    assert desk.ledger.published.cursors("S1")[writer.stream].frozen
+    assert totals(desk)["S1"][0] == 4
 
 
 def test_a_fork_nobody_signed_is_nonsense(desk):

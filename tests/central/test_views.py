@@ -4,7 +4,7 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from central.ledger import selling, upkeep
+from central.ledger import selling, views
 from central.ledger.selling import DiscountTold
 from central.ledger.tables import SALES
 from sync.facts.sale import (
@@ -178,7 +178,7 @@ def deliver(desk, streams, data):
             if last == len(writer.facts):
                 open_.remove(n)
     lived = desk.views()
-    desk.write(upkeep.rebuild)
+    desk.write(views.rebuild)
     assert desk.views() == lived
     if alike:  # asked only now: what is drawn must not hang on keys
         names = {w.stream.node: n for s in stores for n, w in enumerate(writers[s])}
