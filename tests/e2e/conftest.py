@@ -18,6 +18,7 @@ from edge.keys import NodeKey
 from edge.link import tls
 from edge.link.uplink import Uplink
 from edge.store.store import Store
+from edge.store.witness import place
 from tests.e2e.launcher import Launcher
 from tests.e2e.offices import HeadOffice
 from tests.edge.store.rig import selling
@@ -106,6 +107,16 @@ class Shop:
             return (await self.store.figures()).waiting == 0
 
         await self.until(nothing_waits)
+
+    def put_back(self, copy):
+        """Put a copy of the folder back as a whole disk is: nothing on it tells."""
+        shutil.rmtree(self.data)
+        shutil.copytree(copy, self.data)
+        path = self.data / DATABASE
+        path.with_name(path.name + ".life").unlink()
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            db.execute("UPDATE meta SET value = ? WHERE key = 'place'", (place(path),))
+            db.commit()
 
     def files(self, target):
         shutil.copytree(self.data, target)
