@@ -41,11 +41,11 @@ MOVING = frozenset(
 )
 """Kinds that move a row."""
 
-_FOLD_ROWS = 4096
+_FOLD_ROWS = 2048
 _FOLD_GROUPS = 2000
 """Rows that moved, and commits, after which they are folded: bounds memory and the tail."""
 
-_CACHED = 8192
+_CACHED = 4096
 """Rows in memory, folded ones included: about two megabytes."""
 
 _ROWS = 128

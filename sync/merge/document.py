@@ -28,9 +28,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from automerge.core import ROOT, ScalarType
-from automerge.core import Document as _Document
-
 from sync.errors import BadFact, SyncError
 from sync.facts.change import MAX_CHANGE, MAX_OPS, Change, read
 
@@ -162,22 +159,23 @@ class Document:
         return made
 
     def _change(self, actor: bytes, edits: list[Edit]) -> bytes | None:
-        document: Any = _Document.load(self._bytes)
+        core = _core()
+        document: Any = core.Document.load(self._bytes)
         document.set_actor(actor)
         wrote = False
         with document.transaction() as tx:
-            ids = {name: tx.get(ROOT, name)[1] for name in (FIELDS, ITEMS, SUMS)}
+            ids = {name: tx.get(core.ROOT, name)[1] for name in (FIELDS, ITEMS, SUMS)}
             for edit in edits:
                 match edit:
                     case Add(key, amount):
                         own = f"{key}#{actor.hex()}"
                         found = tx.get(ids[SUMS], own)
                         if amount:
-                            tx.put(ids[SUMS], own, ScalarType.Int, _plain(found, 0) + amount)
+                            tx.put(ids[SUMS], own, core.ScalarType.Int, _plain(found, 0) + amount)
                             wrote = True
                     case Put(container, key, value):
                         if not _same(_plain(tx.get(ids[container], key), None), value):
-                            tx.put(ids[container], key, _TYPES[type(value)], value)
+                            tx.put(ids[container], key, _type(value), value)
                             wrote = True
                     case Drop(container, key):
                         if tx.get(ids[container], key) is not None:
@@ -189,7 +187,18 @@ class Document:
         return made
 
 
-_TYPES = {str: ScalarType.Str, int: ScalarType.Int, bool: ScalarType.Boolean}
+def _core() -> Any:
+    """Load the library when the first document is opened: most tills never see one."""
+    import automerge.core  # noqa: PLC0415 - 2.3 MB
+
+    return automerge.core
+
+
+def _type(value: Scalar) -> Any:
+    types = _core().ScalarType
+    if isinstance(value, bool):
+        return types.Boolean
+    return types.Str if isinstance(value, str) else types.Int
 
 
 def opened(changes: Mapping[bytes, bytes] | Iterable[bytes] = ()) -> Document:
@@ -365,12 +374,12 @@ def _guarded(call: Callable[[], Any]) -> Any:
 
 
 def _loaded(data: bytes) -> tuple[Value, frozenset[bytes]]:
-    document = _Document.load(data)
+    document = _core().Document.load(data)
     return _value(document), frozenset(document.get_heads())
 
 
 def _value(document: Any) -> Value:
-    ids = [document.get(ROOT, name)[1] for name in (FIELDS, ITEMS, SUMS)]
+    ids = [document.get(_core().ROOT, name)[1] for name in (FIELDS, ITEMS, SUMS)]
     fields, items = (
         {key: _plain(document.get(id_, key), "") for key in document.keys(id_)} for id_ in ids[:2]
     )
