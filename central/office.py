@@ -232,7 +232,7 @@ class Office:
             },
             {member.node for member in published.members.values() if self.peers.live(member.node)},
             published.all_scopes(),
-            self.ledger.own.node,
+            self.ledger.own,
         )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from central.ledger import journal, views
+from central.ledger.entry import Entry
 from central.ledger.errors import LedgerUnavailable
 from central.ledger.unit import Unit
 from sync import facts
@@ -50,7 +51,7 @@ def write(unit: Unit, scope: str, told: Sequence[tuple[bytes, Body]]) -> Head:
     views.apply(
         unit,
         [
-            views.Entry((scope, stream.node, stream.incarnation, fact.seq), fact, body)
+            Entry((scope, stream.node, stream.incarnation, fact.seq), fact, body)
             for fact, (_, body) in zip(made, told, strict=True)
         ],
     )

@@ -1,23 +1,16 @@
 """The view of deliveries: what came in, once an event."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select
 
-from central.ledger import journal
+from central.ledger import journal, rights
 from central.ledger.effects import Effects
+from central.ledger.entry import Entry
 from central.ledger.tables import DELIVERIES, DUPLICATES
 from central.ledger.unit import Unit
 from sync import facts
-from sync.clock import hlc_ms
 from sync.facts.stock import GoodsReceived
-from sync.merge import stock
-
-if TYPE_CHECKING:
-    from central.ledger.views import Entry
 
 
 def apply(unit: Unit, effects: Effects, entries: Sequence[Entry]) -> None:
@@ -26,24 +19,38 @@ def apply(unit: Unit, effects: Effects, entries: Sequence[Entry]) -> None:
     for entry in entries:
         body, place = entry.body, entry.place
         assert isinstance(body, GoodsReceived)  # noqa: S101 - for the type checker: rows were made from such facts
-        store = effects.stores[place[0]]
-        store.mention(body.lines.sku, hlc_ms(entry.fact.hlc))
         key = (place[0], entry.fact.event)
         before = held.get(key) or _stored(unit, key)
+        first = before is None or not _earlier(unit, effects, key, before[0], place)
+        rights.delivered(effects, entry, body, first=first)
         won = (place, body)
         if before:
             won, lost = (before, (place, body)) if before[0] < place else ((place, body), before)
             effects.rows[DUPLICATES].append((*lost[0], entry.fact.event, "goods.received"))
             if won is before:
                 continue
-            store.move(stock.inverse(stock.received(before[1])))
             _delete(unit, before[0])
         held[key] = won
-        store.move(stock.received(body))
     effects.rows[DELIVERIES].extend(
         (*place, event, body.at_ms, body.supplier, body.reference, body.lines.n)
         for (_, event), (place, body) in held.items()
     )
+
+
+def _earlier(
+    unit: Unit,
+    effects: Effects,
+    key: tuple[str, bytes],
+    counts: journal.Place,
+    place: journal.Place,
+) -> bool:
+    """Whether the stream of `place` holds an earlier record of the same delivery."""
+    if counts[:3] == place[:3]:
+        return True
+    kind = "goods.received"
+    noted = [row[:4] for row in effects.rows[DUPLICATES] if row[4:] == (key[1], kind)]
+    noted += rights.doubles(unit, key[0], [key[1]], kind).get(key[1], [])
+    return any(other[:3] == place[:3] for other in noted)
 
 
 def _stored(unit: Unit, key: tuple[str, bytes]) -> tuple[journal.Place, GoodsReceived] | None:

@@ -7,15 +7,14 @@ same bytes, into its stream for every store, and there begins the next generatio
 one has grown.
 """
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Table, delete, func, select, update
 
 from central.ledger import author, bulk
+from central.ledger.entry import Entry
 from central.ledger.tables import (
     BASKET_ENDS,
     BASKET_RECALLS,
@@ -44,9 +43,6 @@ from sync.merge.basket import Recall
 from sync.merge.document import COMPACT_AT, DocumentFull, begun
 from sync.merge.history import Content, Generation, History, Oddity, Settlement, joined
 
-if TYPE_CHECKING:
-    from central.ledger.views import Entry
-
 Key = tuple[str, bytes]
 """Scope and document."""
 
@@ -58,6 +54,7 @@ _BODIES = (
     BasketRecalled,
     BasketEnded,
 )
+KINDS: tuple[type, ...] = _BODIES
 _SHARING = 500
 """Changes passed on at a time."""
 

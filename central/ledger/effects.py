@@ -1,24 +1,32 @@
 """What a group of facts does to the views, summed up before anything is written.
 
-Thousands of sales touch the same articles: their deltas are added in memory and
-written once each, rows of one table go in together.
+Thousands of sales touch the same articles: what they move is added in memory and
+written once a row, rows of one table go in together.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Table
 
 from central.ledger import bulk
-from central.ledger.tables import SALES, STOCK, TOTALS
+from central.ledger.journal import Place
+from central.ledger.tables import LATE, RIGHTS, SALES, TOTALS
 from central.ledger.unit import Unit
+from sync.merge.stock import Column
 
-_ADD_STOCK = (
-    "ON CONFLICT (store, sku) DO UPDATE SET "
-    "quantity_milli = stock.quantity_milli + excluded.quantity_milli, "
-    "as_of_ms = CASE WHEN excluded.as_of_ms > stock.as_of_ms "
-    "THEN excluded.as_of_ms ELSE stock.as_of_ms END"
+StreamKey = tuple[str, bytes, int]
+"""Store, node, incarnation."""
+
+_ADD_RIGHTS = (
+    "ON CONFLICT (store, cell, node, incarnation) DO UPDATE SET "
+    + ", ".join(
+        f"{column.name.lower()} = rights.{column.name.lower()} + excluded.{column.name.lower()}"
+        for column in Column
+    )
+    + ", as_of_ms = CASE WHEN excluded.as_of_ms > rights.as_of_ms "
+    "THEN excluded.as_of_ms ELSE rights.as_of_ms END"
 )
 _MOVE_SALE = (
     "ON CONFLICT (store, sale) DO UPDATE SET stage = excluded.stage, change = excluded.change"
@@ -30,36 +38,49 @@ _ADD_TOTALS = "ON CONFLICT (store) DO UPDATE SET " + ", ".join(
 
 
 @dataclass(slots=True)
-class StoreEffects:
-    """Of one store."""
+class Moved:
+    """What the rows of one stream grow by."""
 
-    stock: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    """Article to thousandths; an article that was only mentioned is there with 0."""
+    columns: dict[Column, dict[str, int]] = field(default_factory=dict)
+    """Cell to amount."""
 
     as_of_ms: dict[str, int] = field(default_factory=dict)
-    """Article to the time of the newest fact that mentions it."""
+    """Cell to the time of the newest fact that moves it; every cell is there."""
+
+    _newest_ms: int = -1
+
+    def mention(self, cells: Iterable[str], at_ms: int) -> None:
+        """Note that a fact of `at_ms` moves cells."""
+        if at_ms >= self._newest_ms:  # facts come in their order, but for repairs
+            self._newest_ms = at_ms
+            self.as_of_ms.update(dict.fromkeys(cells, at_ms))
+            return
+        for cell in cells:
+            if at_ms > self.as_of_ms.get(cell, -1):
+                self.as_of_ms[cell] = at_ms
+
+    def column(self, column: Column) -> dict[str, int]:
+        """Return what a column grows by, cell to amount, to be added to."""
+        return self.columns.setdefault(column, defaultdict(int))
+
+    def rows(self, key: StreamKey) -> list[bulk.Row]:
+        """Return the rows to add."""
+        store, node, incarnation = key
+        amounts = [self.columns.get(column, {}) for column in Column]
+        return [
+            (store, cell, node, incarnation, *[by.get(cell, 0) for by in amounts], at_ms)
+            for cell, at_ms in self.as_of_ms.items()
+        ]
+
+
+@dataclass(slots=True)
+class StoreEffects:
+    """Of one store."""
 
     sales: int = 0
     lines: int = 0
     quantity_milli: int = 0
     total_minor: int = 0
-
-    _newest_ms: int = -1
-
-    def mention(self, skus: Sequence[str], at_ms: int) -> None:
-        """Note that a fact of `at_ms` tells of articles."""
-        if at_ms >= self._newest_ms:  # facts come in their order, but for other nodes' and repairs
-            self._newest_ms = at_ms
-            self.as_of_ms.update(dict.fromkeys(skus, at_ms))
-            return
-        for sku in skus:
-            if at_ms > self.as_of_ms.get(sku, -1):
-                self.as_of_ms[sku] = at_ms
-
-    def move(self, deltas: Mapping[str, int]) -> None:
-        """Add to the stock."""
-        for sku, milli in deltas.items():
-            self.stock[sku] += milli
 
     def count(self, sign: int, *, lines: int, quantity_milli: int, total_minor: int) -> None:
         """Count a sale in (1) or out again (-1)."""
@@ -73,31 +94,40 @@ class StoreEffects:
 class Effects:
     """Of one group of facts."""
 
+    fences: Mapping[StreamKey, int] = field(default_factory=dict)
+    """The last number of each stream that was closed: what is beyond moves nothing."""
+
     stores: dict[str, StoreEffects] = field(default_factory=lambda: defaultdict(StoreEffects))
+    moved: dict[StreamKey, Moved] = field(default_factory=lambda: defaultdict(Moved))
     rows: dict[Table, list[bulk.Row]] = field(default_factory=lambda: defaultdict(list))
     """Plain inserts; no two facts make the same key."""
 
+    late: dict[Place, tuple[bytes, str]] = field(default_factory=dict)
+    """Facts beyond a fence that would have moved a row: event and kind."""
+
+    touched: dict[Place, tuple[bytes, str]] | None = None
+    """Facts that moved a row, if anybody wants to know."""
+
     moved_sales: list[bulk.Row] = field(default_factory=list)
     """Rows of sales that are there already and have another stage now."""
+
+    def beyond(self, place: Place) -> bool:
+        """Whether a fact stands beyond the end of its stream."""
+        if not self.fences:
+            return False
+        end = self.fences.get(place[:3])
+        return end is not None and place[3] > end
 
     def flush(self, unit: Unit) -> None:
         """Write it all."""
         for table, rows in self.rows.items():
             bulk.insert(unit.connection, table, rows)
         bulk.insert(unit.connection, SALES, self.moved_sales, _MOVE_SALE)
-        stock = [
-            (store, sku, effects.stock.get(sku, 0), as_of)
-            for store, effects in sorted(self.stores.items())
-            for sku, as_of in sorted(effects.as_of_ms.items())
-        ]
-        # What was taken back needs no time of its own: its fact was mentioned before.
-        stock += [
-            (store, sku, milli, 0)
-            for store, effects in sorted(self.stores.items())
-            for sku, milli in sorted(effects.stock.items())
-            if sku not in effects.as_of_ms and milli
-        ]
-        bulk.insert(unit.connection, STOCK, stock, _ADD_STOCK)
+        moved = [row for key, some in sorted(self.moved.items()) for row in some.rows(key)]
+        moved.sort()
+        bulk.insert(unit.connection, RIGHTS, moved, _ADD_RIGHTS)
+        late = [(*place, *what) for place, what in self.late.items()]
+        bulk.insert(unit.connection, LATE, late, "ON CONFLICT DO NOTHING")
         totals = [
             (store, effects.sales, effects.lines, effects.quantity_milli, effects.total_minor)
             for store, effects in sorted(self.stores.items())

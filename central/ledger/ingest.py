@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from central.ledger import bulk, documents, journal, papers, views
+from central.ledger.entry import Entry, read
 from central.ledger.tables import FORKS, PERSON_KEYS
 from central.ledger.unit import Cursor, Unit
 from sync import chain
@@ -37,7 +38,7 @@ class Incoming:
         author: Identity | None = None,
     ) -> "Incoming":
         """Read the bodies of a batch."""
-        return cls(batch, [views.read(fact) for fact in batch.facts], keys, peer, author)
+        return cls(batch, [read(fact) for fact in batch.facts], keys, peer, author)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def ingest(unit: Unit, arrived: Sequence[Incoming]) -> list[Outcome]:
     """Take batches in, in their order; one that is refused leaves the others alone."""
     outcomes: list[Outcome] = []
     rows: list[bulk.Row] = []
-    entries: list[views.Entry] = []
+    entries: list[Entry] = []
     for incoming in arrived:
         try:
             outcome = _take(unit, incoming, rows, entries)
@@ -109,9 +110,7 @@ def ingest(unit: Unit, arrived: Sequence[Incoming]) -> list[Outcome]:
     return outcomes
 
 
-def _take(
-    unit: Unit, incoming: Incoming, rows: list[bulk.Row], entries: list[views.Entry]
-) -> Outcome:
+def _take(unit: Unit, incoming: Incoming, rows: list[bulk.Row], entries: list[Entry]) -> Outcome:
     batch = incoming.batch
     stream = batch.stream
     public_key = _author(unit, incoming)
@@ -144,7 +143,7 @@ def _take(
     rows += journal.append(unit, stream, tail, hashes[skip:], batch.signature)
     scope, node, incarnation = stream.scope, stream.node, stream.incarnation
     entries += [
-        views.Entry((scope, node, incarnation, fact.seq), fact, body)
+        Entry((scope, node, incarnation, fact.seq), fact, body)
         for fact, body in zip(tail, incoming.bodies[skip:], strict=True)
     ]
     return Stored(unit.cursor(stream).head, len(tail))

@@ -104,7 +104,7 @@ class Ledger:
         except BaseException:
             database.close()
             raise
-        for work in (lives.announce, views.reapply, documents.share):
+        for work in (views.refresh, lives.announce, views.reapply, documents.share):
             ledger._writer.submit(work).result()
         return ledger
 

@@ -38,7 +38,7 @@ class What(IntEnum):
     POSTED = 5
 
 
-KINDS = (GoodsMoved, TransferAnnounced, CountOpened, CountPosted)
+KINDS: tuple[type, ...] = (GoodsMoved, TransferAnnounced, CountOpened, CountPosted)
 
 _LOWEST = (
     "ON CONFLICT (store, event, what) DO UPDATE SET node = excluded.node, "

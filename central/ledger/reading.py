@@ -6,20 +6,21 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Connection, Table, func, select
 
-from central.ledger import carried
+from central.ledger import carried, shelves
 from central.ledger.tables import (
     NODES,
     QUARANTINE,
     REVOKED,
-    STOCK,
     STORES,
     TOTALS,
     UNREADABLE,
 )
-from central.ledger.unit import Cursor
+from central.ledger.unit import Cursor, Own
+from central.stock.shelf import Shelf
 from sync.chain import StreamId, life
 from sync.clock import hlc_ms
 from sync.facts.node import StoreDescribed
+from sync.merge import stock as counted
 
 _SHOW_STICKS_MS = 30 * 24 * 3600 * 1000
 
@@ -35,7 +36,7 @@ class Seen:
     """Nodes with an open WebSocket."""
 
     scopes: Mapping[str, Mapping[StreamId, Cursor]]
-    own: bytes
+    own: Own
 
 
 class StreamStatus(msgspec.Struct, frozen=True):
@@ -121,12 +122,43 @@ class Node(msgspec.Struct, frozen=True):
     why: str
 
 
+class Right(msgspec.Struct, frozen=True):
+    """What one holder may promise of an article at a place."""
+
+    holder: str
+    """A node's name; ``web``: head office."""
+
+    incarnation: str
+    right_milli: int
+    """What it inherited included; 0 for a closed one. Below zero: it promised or gave what
+    it did not hold, or nobody kept the stock it sold from."""
+
+    reserved_milli: int
+    closed: bool
+    as_of_ms: int
+    age_ms: int
+
+
 class StockRow(msgspec.Struct, frozen=True):
     """What is on a store's shelf, as far as its facts here tell."""
 
     store: str
     sku: str
     quantity_milli: int
+    """What is there, reserved or not."""
+
+    reserved_milli: int
+    """Of that, promised to somebody."""
+
+    over_milli: int
+    """Taken beyond any right and not covered yet: as much is kept back."""
+
+    web_milli: int
+    """What head office may promise now."""
+
+    kept: bool
+    """Goods of it ever came in there; else nothing of it is promised, and nothing refused."""
+
     as_of_ms: int
     """Time of the newest fact here that tells of the article."""
 
@@ -135,6 +167,8 @@ class StockRow(msgspec.Struct, frozen=True):
 
     age_ms: int | None
     """How long ago that was; null: never heard."""
+
+    rights: list[Right]
 
 
 class Quarantined(msgspec.Struct, frozen=True):
@@ -215,7 +249,7 @@ def stores(connection: Connection, seen: Seen) -> list[Store]:
                         cursor.frozen,
                     )
                     for stream, cursor in sorted(streams.items())
-                    if stream.node != seen.own
+                    if stream.node != seen.own.node
                 ],
             )
         )
@@ -244,7 +278,7 @@ def nodes(connection: Connection, seen: Seen) -> list[Node]:
     whys = {(row.store, row.subject): row.why for row in connection.execute(select(REVOKED))}
     found = []
     for row in connection.execute(select(NODES).order_by(NODES.c.store, NODES.c.subject)):
-        if row.subject == seen.own:
+        if row.subject == seen.own.node:
             continue
         key = (row.store, row.subject)
         heard = seen.contacts.get(key)
@@ -267,25 +301,41 @@ def stock(
     connection: Connection, seen: Seen, now_ms: int, store: str | None, sku: str | None
 ) -> list[StockRow]:
     """Return quantities, each with its age."""
-    question = select(STOCK).order_by(STOCK.c.store, STOCK.c.sku)
-    if store is not None:
-        question = question.where(STOCK.c.store == store)
-    if sku is not None:
-        question = question.where(STOCK.c.sku == sku)
     heard: dict[str, int] = {}
     for (at, _), (ms, _, _) in seen.contacts.items():
         heard[at] = max(heard.get(at, 0), ms)
     return [
-        StockRow(
-            row.store,
-            row.sku,
-            row.quantity_milli,
-            row.as_of_ms,
-            heard.get(row.store) or None,
-            now_ms - heard[row.store] if heard.get(row.store) else None,
-        )
-        for row in connection.execute(question)
+        _stock_row(shelf, seen, now_ms, heard.get(shelf.store, 0))
+        for shelf in shelves.every(connection, store, sku)
     ]
+
+
+def _stock_row(shelf: Shelf, seen: Seen, now_ms: int, heard_ms: int) -> StockRow:
+    rights = shelf.rights()
+    return StockRow(
+        store=shelf.store,
+        sku=shelf.cell,
+        quantity_milli=shelf.physical,
+        reserved_milli=shelf.reserved,
+        over_milli=shelf.uncovered,
+        web_milli=shelf.spare(seen.own.stream(shelf.store)),
+        kept=shelf.kept,
+        as_of_ms=shelf.as_of_ms,
+        heard_ms=heard_ms or None,
+        age_ms=now_ms - heard_ms if heard_ms else None,
+        rights=[
+            Right(
+                holder="web" if stream.node == seen.own.node else stream.node.hex(),
+                incarnation=life(stream.incarnation),
+                right_milli=rights.get(stream, 0),
+                reserved_milli=counted.reserved(shelf.rows[stream]) if stream in shelf.rows else 0,
+                closed=stream in shelf.fences,
+                as_of_ms=shelf.rows[stream][counted.WIDTH] if stream in shelf.rows else 0,
+                age_ms=now_ms - shelf.rows[stream][counted.WIDTH] if stream in shelf.rows else 0,
+            )
+            for stream in sorted({*shelf.rows, *rights})
+        ],
+    )
 
 
 def quarantine(connection: Connection) -> list[Quarantined]:

@@ -4,14 +4,12 @@ A row notes the fact that made it; of two facts for one key the later place, or 
 later hybrid time, holds, so the order of arrival does not matter.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Table
 
 from central.ledger import bulk
+from central.ledger.entry import Entry
 from central.ledger.tables import ARTICLES, FENCES, LIVES, NODES, PRICES, REVOKED, STORES
 from central.ledger.unit import Unit
 from sync.chain import StreamId
@@ -24,8 +22,17 @@ from sync.facts.node import (
     StreamClosed,
 )
 
-if TYPE_CHECKING:
-    from central.ledger.views import Entry
+KINDS = (
+    Articles,
+    Prices,
+    StoreDescribed,
+    NodeEnrolled,
+    NodeRevoked,
+    IncarnationBegan,
+    StreamClosed,
+)
+CENTRALS = (Articles, Prices, StoreDescribed, NodeEnrolled, NodeRevoked, StreamClosed)
+"""Only head office may say these."""
 
 
 def objection(unit: Unit, entry: Entry) -> str:

@@ -5,27 +5,22 @@ go straight into rows. The others are worked out again from everything known of 
 event, so that the order of arrival cannot matter.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete
 
-from central.ledger import bulk, journal
-from central.ledger.effects import Effects
+from central.ledger import bulk, journal, rights
+from central.ledger.effects import Effects, StreamKey
+from central.ledger.entry import Entry
 from central.ledger.tables import DUPLICATES, SALE_MARKS, SALES
 from central.ledger.unit import Unit
 from sync import facts
 from sync.chain import StreamId
-from sync.clock import hlc_ms
 from sync.facts.sale import PaymentSettled, Sale, Stage
-from sync.merge import stock
 from sync.merge.sales import SaleBody, stage_of, winner
-
-if TYPE_CHECKING:
-    from central.ledger.views import Entry
+from sync.merge.stock import Column
 
 EventKey = tuple[str, bytes]
 """Store and event."""
@@ -48,6 +43,7 @@ class Known(NamedTuple):
 class Mark(NamedTuple):
     """A stage or a settled payment that somebody vouched for."""
 
+    place: journal.Place
     stage: int
     payment: int
     approved: bool
@@ -65,7 +61,9 @@ def apply(unit: Unit, effects: Effects, entries: Sequence[Entry]) -> None:
         by_store[store].append(event)
     known = _known(unit, by_store)
     marks = _marks(unit, by_store)
-    held = _held(unit, [one.place for one in known.values()])
+    lost = _lost(unit, known)
+    places = [one.place for one in known.values()]
+    held = _held(unit, [*places, *(place for some in lost.values() for place in some)])
     for key, told in events.items():
         body = told[0].body
         if (
@@ -75,10 +73,13 @@ def apply(unit: Unit, effects: Effects, entries: Sequence[Entry]) -> None:
             and key not in known
             and key not in marks
         ):
-            effects.stores[key[0]].mention(body.lines.sku, hlc_ms(told[0].fact.hlc))
+            rights.move(effects, told[0], Column.USED, body.lines.sums().by_sku)
             _insert(unit, effects, told[0].place, key[1], body, Stage.CLOSED)
         else:
-            _work_out(unit, effects, key, told, held, known.get(key), marks.get(key, []))
+            before, noted = known.get(key), marks.get(key, [])
+            counted = [*([before.place] if before else []), *lost.get(key, [])]
+            _move_rows(effects, told, held, counted, noted)
+            _work_out(unit, effects, key, told, held, before, noted)
 
 
 def _work_out(
@@ -91,14 +92,12 @@ def _work_out(
     marks: list[Mark],
 ) -> None:
     """Work an event out again from everything known of it; `held` has what is `known`."""
-    store = effects.stores[key[0]]
     bodies: dict[journal.Place, Sale] = {}
     for entry in told:
         if isinstance(entry.body, Sale):
             bodies[entry.place] = entry.body
-            store.mention(entry.body.lines.sku, hlc_ms(entry.fact.hlc))
         else:
-            mark = _mark(entry.body)  # type: ignore[arg-type]  # what is no sale is a mark
+            mark = _mark(entry.place, entry.body)  # type: ignore[arg-type]  # what is no sale is a mark
             marks = [*marks, mark]
             effects.rows[SALE_MARKS].append(
                 (key[0], key[1], *entry.place[1:], mark.stage, mark.payment, int(mark.approved))
@@ -121,7 +120,7 @@ def _work_out(
             _move(unit, effects, known, key[1], sale, stage)
         return
     if known:
-        _retract(unit, effects, known, held[known.place])
+        _retract(unit, effects, known)
     _insert(unit, effects, won, key[1], sale, stage)
 
 
@@ -132,19 +131,14 @@ def _insert(
     columns = sale.lines
     n = columns.n
     store = place[0]
-    skus, quantities = _full(columns.sku, n), _full(columns.quantity_milli, n)
-    quantity = sum(quantities)
+    quantity = sum(_full(columns.quantity_milli, n))
     total = sum([payment.amount_minor for payment in sale.payments])  # the lines' or quarantined
     number = unit.next_change(store)
     effects.rows[SALES].append(
         _row(place, event, sale, (number, number, stage), (n, quantity, total))
     )
     if stage is Stage.CLOSED:
-        sums = effects.stores[store]
-        stocks = sums.stock
-        for sku, milli in zip(skus, quantities, strict=True):
-            stocks[sku] -= milli
-        sums.count(1, lines=n, quantity_milli=quantity, total_minor=total)
+        effects.stores[store].count(1, lines=n, quantity_milli=quantity, total_minor=total)
 
 
 def _row(
@@ -186,8 +180,6 @@ def _move(
     effects.moved_sales.append(_row(known.place, event, sale, moving, sums))
     sign = (stage is Stage.CLOSED) - (known.stage is Stage.CLOSED)
     if sign:
-        deltas = stock.sold(sale.lines.sums())
-        store.move(deltas if sign > 0 else stock.inverse(deltas))
         store.count(
             sign,
             lines=known.lines,
@@ -196,12 +188,10 @@ def _move(
         )
 
 
-def _retract(unit: Unit, effects: Effects, known: Known, sale: Sale) -> None:
+def _retract(unit: Unit, effects: Effects, known: Known) -> None:
     """Take back a sale whose event another fact records with more right."""
     if known.stage is Stage.CLOSED:
-        store = effects.stores[known.place[0]]
-        store.move(stock.inverse(stock.sold(sale.lines.sums())))
-        store.count(
+        effects.stores[known.place[0]].count(
             -1,
             lines=known.lines,
             quantity_milli=known.quantity_milli,
@@ -212,10 +202,30 @@ def _retract(unit: Unit, effects: Effects, known: Known, sale: Sale) -> None:
     )
 
 
-def _mark(body: SaleBody) -> Mark:
+def _move_rows(
+    effects: Effects,
+    told: Sequence[Entry],
+    held: Mapping[journal.Place, Sale],
+    counted: Sequence[journal.Place],
+    marks: Sequence[Mark],
+) -> None:
+    """Move the rows of rights, each by what its own stream says of the sale."""
+
+    def earlier(stream: StreamKey) -> rights.Earlier:
+        of = [mark for mark in marks if mark.place[:3] == stream]
+        return rights.Earlier(
+            tuple(place[3] for place in counted if place[:3] == stream),
+            tuple(mark.place[3] for mark in of if mark.stage == Stage.CLOSED),
+            tuple(mark.place[3] for mark in of if mark.stage == Stage.VOIDED),
+        )
+
+    rights.sold(effects, told, earlier, held.__getitem__)
+
+
+def _mark(place: journal.Place, body: SaleBody) -> Mark:
     if isinstance(body, PaymentSettled):
-        return Mark(_SETTLED, body.payment, body.approved)
-    return Mark(int(stage_of(body, {}, None)), 0, approved=False)
+        return Mark(place, _SETTLED, body.payment, body.approved)
+    return Mark(place, int(stage_of(body, {}, None)), 0, approved=False)
 
 
 _KNOWN = (
@@ -245,16 +255,25 @@ def _known(unit: Unit, events: Mapping[str, Sequence[bytes]]) -> dict[EventKey, 
 def _marks(unit: Unit, events: Mapping[str, Sequence[bytes]]) -> dict[EventKey, list[Mark]]:
     found: dict[EventKey, list[Mark]] = defaultdict(list)
     for store, listed in events.items():
-        for event, stage, payment, approved in bulk.rows_of(
-            unit.connection,
-            SALE_MARKS,
-            ("event", "stage", "payment", "approved"),
-            "event",
-            store,
-            listed,
+        names = ("event", "node", "incarnation", "seq", "stage", "payment", "approved")
+        for event, node, incarnation, seq, stage, payment, approved in bulk.rows_of(
+            unit.connection, SALE_MARKS, names, "event", store, listed
         ):
-            found[store, event].append(Mark(stage, payment, bool(approved)))
+            place = (store, node, incarnation, seq)
+            found[store, event].append(Mark(place, stage, payment, bool(approved)))
     return dict(found)
+
+
+def _lost(unit: Unit, known: Mapping[EventKey, Known]) -> dict[EventKey, list[journal.Place]]:
+    """Return the records that lost to the one that counts; few events have any."""
+    events: dict[str, list[bytes]] = defaultdict(list)
+    for store, event in known:
+        events[store].append(event)
+    return {
+        (store, event): places
+        for store, listed in events.items()
+        for event, places in rights.doubles(unit, store, listed, "sale").items()
+    }
 
 
 def _held(unit: Unit, places: Sequence[journal.Place]) -> dict[journal.Place, Sale]:

@@ -5,7 +5,9 @@ certificates; the rest is truth of its own. A `place` is (store, node, incarnati
 seq): where a fact stands.
 """
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, MetaData, Table, Text, text
+
+from sync.merge.stock import Column as Counted
 
 METADATA = MetaData()
 
@@ -148,13 +150,114 @@ PAPERS = _table(
     _int("at_ms"),
     Index("papers_other", "other", "what"),
 )
-DUPLICATES = _table("duplicates", *_place(), _blob("event"), _text("kind"))
-STOCK = _table(
-    "stock",
+DUPLICATES = _table(
+    "duplicates",
+    *_place(),
+    _blob("event"),
+    _text("kind"),
+    Index("duplicates_event", "store", "event"),
+)
+RIGHTS = _table(  # `sync.merge.rights`; a row is a function of its stream, but for `got`
+    "rights",
     _text("store", primary_key=True),
-    _text("sku", primary_key=True),
-    _int("quantity_milli"),
+    _text("cell", primary_key=True),
+    _blob("node", primary_key=True),
+    _int("incarnation", primary_key=True, autoincrement=False),
+    *(_int(column.name.lower()) for column in Counted),
     _int("as_of_ms"),
+)
+Index(
+    "rights_reserved", RIGHTS.c.store, RIGHTS.c.cell, sqlite_where=text("held - freed - done > 0")
+)
+LATE = _table("late", *_place(), _blob("event"), _text("kind"))  # beyond a fence: for a person
+LATE_SETTLED = _table("late_settled", *_stream(), _int("upto"))
+POLICIES = _table(
+    "policies",
+    _text("store", primary_key=True),
+    _text("target", primary_key=True),
+    _int("mode"),
+    _int("floor_milli"),
+    _int("web_percent"),
+    _int("hlc"),
+    *_author(),
+)
+WANTED = _table(  # what each holder asked for last
+    "wanted",
+    _text("store", primary_key=True),
+    _text("cell", primary_key=True),
+    _blob("node", primary_key=True),
+    _int("incarnation", primary_key=True, autoincrement=False),
+    _int("seq"),
+    _blob("event"),
+    _int("milli"),
+    Column("of_node", LargeBinary),  # null: anybody
+    Column("of_incarnation", BigInteger),
+    _int("at_ms"),
+    Index("wanted_at", "at_ms"),
+)
+GIFTS = _table(  # under which events central gave
+    "gifts", _text("store", primary_key=True), _blob("event", primary_key=True)
+)
+PROMISES = _table(  # by the stream of central's that made them
+    "promises",
+    _text("store", primary_key=True),
+    _blob("event", primary_key=True),
+    _blob("node", primary_key=True),
+    _int("incarnation", primary_key=True, autoincrement=False),
+    _int("seq"),  # 0: its end is here, itself not yet
+    _blob("root"),
+    _blob("instead_of"),
+    _text("instead_at"),
+    _text("channel"),
+    _blob("digest"),
+    _text("places"),  # joined by a space
+    _int("at_ms"),
+    _int("expires_ms"),
+    _int("ended"),  # `Ending`; 0: open
+    _int("ended_ms"),
+    _blob("holder_node"),  # who got the right of an order; empty: nobody
+    _int("holder_incarnation"),
+    Index("promises_root", "root"),
+)
+Index("promises_open", PROMISES.c.expires_ms, sqlite_where=text("ended = 0"))
+PROMISE_LINES = _table(
+    "promise_lines",
+    _text("store", primary_key=True),
+    _blob("event", primary_key=True),
+    _blob("node", primary_key=True),
+    _int("incarnation", primary_key=True, autoincrement=False),
+    _text("cell", primary_key=True),
+    _int("milli"),
+    _int("at_ms"),
+    Index("promise_lines_cell", "store", "cell", "at_ms"),
+)
+ORDER_ANSWERS = _table(
+    "order_answers",
+    *_place(),
+    _text("cell", primary_key=True),
+    _blob("event"),
+    _int("answer"),
+    _int("milli"),
+    _int("at_ms"),
+    _text("who"),
+    _text("why"),
+    Index("order_answers_event", "store", "event"),
+)
+Index(
+    "order_answers_short",
+    ORDER_ANSWERS.c.store,
+    ORDER_ANSWERS.c.event,
+    sqlite_where=text("answer = 3"),
+)
+BROKEN = _table(  # what a person gave up
+    "broken",
+    *_place(),
+    _text("cell", primary_key=True),
+    _blob("event"),
+    _int("milli"),
+    _text("who"),
+    _text("why"),
+    Index("broken_event", "store", "event"),
 )
 TOTALS = _table(
     "totals",
@@ -311,7 +414,16 @@ VIEWS = (
     DELIVERIES,
     PAPERS,
     DUPLICATES,
-    STOCK,
+    RIGHTS,
+    LATE,
+    LATE_SETTLED,
+    POLICIES,
+    WANTED,
+    GIFTS,
+    PROMISES,
+    PROMISE_LINES,
+    ORDER_ANSWERS,
+    BROKEN,
     TOTALS,
     ARTICLES,
     PRICES,
@@ -333,6 +445,17 @@ VIEWS = (
 
 OWN = _table(
     "own", _text("store", primary_key=True), _text("name", primary_key=True), _text("value")
+)
+REFUSALS = _table(  # promises that could not be made, added up
+    "refusals",
+    _text("store", primary_key=True),
+    _text("cell", primary_key=True),
+    _int("refused"),
+    _int("asked_milli"),
+    _int("short_milli"),
+    _int("elsewhere_milli"),  # of the short: what others held unused at that moment
+    _int("served_elsewhere"),  # refusals that such a right could have served whole
+    _int("last_ms"),
 )
 FEEDS = _table("feeds", _text("store", primary_key=True), _int("change"))
 CODES = _table(

@@ -21,6 +21,7 @@ from central.ledger.ledger import Ledger
 from central.ledger.lives import RESTORED
 from central.ledger.tables import FACTS
 from central.ledger.unit import Cursor, Unit
+from central.ledger.views import rebuild
 from sync.chain import ALL, Head, StreamId, fact_hash, genesis, verify_head
 from sync.errors import BadSignature
 
@@ -224,3 +225,6 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+__all__ = ["backup", "rebuild", "verify"]

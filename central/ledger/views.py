@@ -4,50 +4,47 @@ A fact that cannot be what it says goes to the quarantine, one this program cann
 read yet to `unreadable`; neither stops its stream.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, delete, select, tuple_
 
-from central.ledger import bulk, deliveries, documents, journal, papers, reference, sales
-from central.ledger.effects import Effects
-from central.ledger.tables import QUARANTINE, UNREADABLE, VIEWS
+from central.ledger import (
+    bulk,
+    deliveries,
+    documents,
+    journal,
+    papers,
+    promises,
+    reference,
+    rights,
+    sales,
+)
+from central.ledger.effects import Effects, StreamKey
+from central.ledger.entry import Entry, read
+from central.ledger.tables import OWN, QUARANTINE, UNREADABLE, VIEWS
 from central.ledger.unit import Unit
 from sync import facts
 from sync.chain import Fact, StreamId
 from sync.errors import BadFact
 from sync.facts import Body
-from sync.facts.catalogue import Articles, Prices
-from sync.facts.node import (
-    IncarnationBegan,
-    NodeEnrolled,
-    NodeRevoked,
-    StoreDescribed,
-    StreamClosed,
-)
+from sync.facts.catalogue import Articles
+from sync.facts.count import CountOpened
+from sync.facts.document import DocumentChanged
+from sync.facts.node import StreamClosed
+from sync.facts.order import PromiseMade
+from sync.facts.rights import RightsMoved
+from sync.facts.sale import Sale
 from sync.facts.stock import GoodsReceived, TransferAnnounced
 from sync.merge.history import misplaced
 from sync.merge.sales import is_sale_body
 
 _REAPPLY = 1000
 _REBUILD = 2000
+_STALE = "stale"
+"""A migration leaves this mark: the views are to be made again."""
 
-
-class Entry(NamedTuple):
-    """A fact in its place, read once."""
-
-    place: journal.Place
-    fact: Fact
-    body: Body | BadFact | None
-    """None: nobody here can read it yet."""
-
-
-def read(fact: Fact) -> Body | BadFact | None:
-    """Decode, and keep the complaint instead of raising it."""
-    try:
-        return facts.decode(fact)
-    except BadFact as error:
-        return error
+_CENTRALS = (*reference.CENTRALS, *rights.CENTRALS, *promises.CENTRALS, TransferAnnounced)
 
 
 def apply(unit: Unit, entries: Sequence[Entry]) -> None:
@@ -57,19 +54,22 @@ def apply(unit: Unit, entries: Sequence[Entry]) -> None:
     """
     try:
         with unit.connection.begin_nested():
-            _apply(unit, entries)
+            _apply(unit, entries, entries)
     except (OverflowError, ArithmeticError, ValueError, TypeError, LookupError):
         if len(entries) == 1:
             raise
         # A fault of ours that one fact brings out must not hold back the others.
-        for entry in entries:
-            _apply_alone(unit, entry)
+        for at in range(len(entries)):
+            _apply_alone(unit, entries[at:])
 
 
-def _apply_alone(unit: Unit, entry: Entry) -> None:
+def _apply_alone(unit: Unit, entries: Sequence[Entry]) -> None:
+    """Apply the first of what is left to apply."""
     mark = unit.mark()
+    entry = entries[0]
     try:
-        apply(unit, [entry])
+        with unit.connection.begin_nested():
+            _apply(unit, entries[:1], entries)
     except (OverflowError, ArithmeticError, ValueError, TypeError, LookupError) as error:
         unit.restore(mark)
         effects = Effects()
@@ -78,52 +78,74 @@ def _apply_alone(unit: Unit, entry: Entry) -> None:
         effects.flush(unit)
 
 
-def _apply(unit: Unit, entries: Sequence[Entry]) -> None:  # noqa: C901, PLR0912 - one case a kind
-    effects = Effects()
-    sold: list[Entry] = []
-    delivered: list[Entry] = []
-    told: list[Entry] = []
-    edited: list[Entry] = []
-    filed: list[Entry] = []
+def _apply(unit: Unit, entries: Sequence[Entry], left: Sequence[Entry]) -> None:
+    """Apply facts.
+
+    Args:
+        unit: The transaction.
+        entries: The facts.
+        left: All that is in the journal and not applied yet, these included.
+    """
+    effects = Effects(rights.fences(unit))
+    sorted_ = _sort(unit, effects, entries)
+    reference.apply(unit, sorted_[Articles])
+    if any(isinstance(entry.body, StreamClosed) for entry in sorted_[Articles]):
+        rights.close(unit, effects, _pending(left))
+    sales.apply(unit, effects, sorted_[Sale])
+    deliveries.apply(unit, effects, sorted_[GoodsReceived])
+    rights.apply(unit, effects, sorted_[RightsMoved])
+    promises.apply(unit, effects, sorted_[PromiseMade])
+    if edited := sorted_[DocumentChanged]:
+        documents.apply(unit, edited)
+    papers.apply(unit, [(e.place, e.fact.event, e.body) for e in sorted_[CountOpened]])
+    effects.flush(unit)
+
+
+_ROOMS: tuple[tuple[type | tuple[type, ...], type], ...] = (
+    (GoodsReceived, GoodsReceived),
+    (rights.KINDS, RightsMoved),
+    (promises.KINDS, PromiseMade),
+    (reference.KINDS, Articles),
+    (documents.KINDS, DocumentChanged),
+    (papers.KINDS, CountOpened),
+)
+"""Kinds, and the one that stands for them; what moves goods is a paper besides."""
+
+
+def _sort(unit: Unit, effects: Effects, entries: Sequence[Entry]) -> Mapping[type, Sequence[Entry]]:
+    """Sort facts by who applies them; set aside what cannot be applied."""
+    found: dict[type, list[Entry]] = defaultdict(list)
     for entry in entries:
         body, fact = entry.body, entry.fact
         if is_sale_body(body):  # type: ignore[arg-type]  # BadFact is no body and not of a sale
-            sold.append(entry)
+            found[Sale].append(entry)
         elif body is None:
             effects.rows[UNREADABLE].append((*entry.place, fact.kind, fact.version))
         elif isinstance(body, BadFact):
             effects.rows[QUARANTINE].append(_quarantined(entry, str(body)))
-        elif isinstance(body, GoodsReceived):
-            delivered.append(entry)
-        elif documents.is_document_body(body):
-            reason = misplaced(body, entry.place[0])
-            if reason:
-                effects.rows[QUARANTINE].append(_quarantined(entry, reason))
-            else:
-                edited.append(entry)
-        elif isinstance(body, papers.KINDS):
-            reason = reference.objection(unit, entry) if isinstance(body, TransferAnnounced) else ""
-            if reason:
-                effects.rows[QUARANTINE].append(_quarantined(entry, reason))
-            else:
-                filed.append(entry)
-        elif isinstance(body, IncarnationBegan):
-            told.append(entry)
-        elif isinstance(
-            body, Articles | Prices | StoreDescribed | NodeEnrolled | NodeRevoked | StreamClosed
-        ):
-            reason = reference.objection(unit, entry)
-            if reason:
-                effects.rows[QUARANTINE].append(_quarantined(entry, reason))
-            else:
-                told.append(entry)
-    sales.apply(unit, effects, sold)
-    deliveries.apply(unit, effects, delivered)
-    reference.apply(unit, told)
-    if edited:
-        documents.apply(unit, edited)
-    papers.apply(unit, [(e.place, e.fact.event, e.body) for e in filed])
-    effects.flush(unit)
+        elif reason := _objection(unit, entry, body):
+            effects.rows[QUARANTINE].append(_quarantined(entry, reason))
+        else:
+            for kinds, room in _ROOMS:
+                if isinstance(body, kinds):
+                    found[room].append(entry)
+    return found
+
+
+def _objection(unit: Unit, entry: Entry, body: Body) -> str:
+    """Why a fact does not count, though it can be read; empty if it does."""
+    if isinstance(body, _CENTRALS):
+        return reference.objection(unit, entry)
+    return misplaced(body, entry.place[0]) if documents.is_document_body(body) else ""
+
+
+def _pending(left: Sequence[Entry]) -> dict[StreamKey, int]:
+    """Return the first number of each stream that is not applied yet."""
+    first: dict[StreamKey, int] = {}
+    for entry in left:
+        key = entry.place[:3]
+        first[key] = min(first.get(key, entry.place[3]), entry.place[3])
+    return first
 
 
 def _quarantined(entry: Entry, reason: str) -> bulk.Row:
@@ -164,6 +186,9 @@ def rebuild(unit: Unit) -> int:
     for table in VIEWS:
         unit.connection.execute(delete(table))
     unit.members_changed = unit.lives_changed = True
+    # Fences first: what stands beyond one is then passed over instead of taken back.
+    fences = rights.every_fence(unit.connection)
+    reference.apply(unit, [entry for entry in fences if not reference.objection(unit, entry)])
     done = 0
     for stream in sorted(journal.load_cursors(unit.connection)):
         for part in _parts(unit.connection, stream):
@@ -176,8 +201,19 @@ def rebuild(unit: Unit) -> int:
     return done
 
 
+def refresh(unit: Unit) -> bool:
+    """Make the views again if a migration asks for it."""
+    stale = unit.connection.execute(delete(OWN).where(OWN.c.name == _STALE)).rowcount
+    if stale:
+        rebuild(unit)
+    return bool(stale)
+
+
 def _parts(connection: Connection, stream: StreamId) -> Iterator[list[Fact]]:
     after = 0
     while part := journal.facts_after(connection, stream, after, _REBUILD):
         yield part
         after = part[-1].seq
+
+
+__all__ = ["Entry", "apply", "read", "reapply", "rebuild", "refresh"]

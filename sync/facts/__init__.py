@@ -24,8 +24,15 @@ from sync.facts.node import (
     StoreDescribed,
     StreamClosed,
 )
+from sync.facts.order import (
+    OrderAnswered,
+    OrderPlaced,
+    PromiseBroken,
+    PromiseEnded,
+    PromiseMade,
+)
 from sync.facts.person import PersonForgotten, Sealed, opens, sealed_in
-from sync.facts.rights import RightsMoved, RightsWanted, StockPolicy
+from sync.facts.rights import LateSettled, RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import PaymentSettled, Sale, SaleClosed, SaleFiscalised, SaleVoided
 from sync.facts.stock import GoodsMoved, GoodsReceived, TransferAnnounced
 
@@ -48,6 +55,12 @@ Body = (
     | RightsMoved
     | RightsWanted
     | StockPolicy
+    | LateSettled
+    | PromiseMade
+    | PromiseEnded
+    | PromiseBroken
+    | OrderPlaced
+    | OrderAnswered
     | Sale
     | PaymentSettled
     | SaleFiscalised
@@ -80,6 +93,12 @@ KINDS: dict[tuple[str, int], type[Body]] = {
     ("rights", 1): RightsMoved,
     ("rights.wanted", 1): RightsWanted,
     ("stock.policy", 1): StockPolicy,
+    ("rights.late", 1): LateSettled,
+    ("promise.made", 1): PromiseMade,
+    ("promise.ended", 1): PromiseEnded,
+    ("promise.broken", 1): PromiseBroken,
+    ("order.placed", 1): OrderPlaced,
+    ("order.answered", 1): OrderAnswered,
     ("sale", 1): Sale,
     ("sale.payment", 1): PaymentSettled,
     ("sale.fiscalised", 1): SaleFiscalised,

@@ -285,7 +285,7 @@ def test_unknown_kinds_wait_for_the_upgrade(desk, monkeypatch):
     try:
         desk.take(writer.batch())
         assert [row[4] for row in desk.rows(UNREADABLE)] == ["goods.received", "loyalty.points"]
-        assert desk.views()["stock"][0][2] == -1000
+        assert desk.views()["rights"][0][4:6] == (0, 1000)
     finally:
         facts._DECODERS["goods.received", 1] = decoder
         facts.KINDS["goods.received", 1] = known
@@ -293,7 +293,7 @@ def test_unknown_kinds_wait_for_the_upgrade(desk, monkeypatch):
     desk.ledger = Ledger.open(desk.folder.ledger, desk.authority.node_key)
     try:
         assert [row[4] for row in desk.rows(UNREADABLE)] == ["loyalty.points"]
-        assert desk.views()["stock"][0][2] == 4000
+        assert desk.views()["rights"][0][4:6] == (5000, 1000)
     finally:
         desk.ledger.close()
 

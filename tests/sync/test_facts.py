@@ -37,8 +37,25 @@ from sync.facts.node import (
     StoreDescribed,
     StreamClosed,
 )
+from sync.facts.order import (
+    Answer,
+    Ending,
+    OrderAnswered,
+    OrderPlaced,
+    PromiseBroken,
+    PromiseEnded,
+    PromiseMade,
+)
 from sync.facts.person import Buyer, PersonForgotten, Sealed, seal, unseal
-from sync.facts.rights import CellLines, Mode, Move, RightsMoved, RightsWanted, StockPolicy
+from sync.facts.rights import (
+    CellLines,
+    LateSettled,
+    Mode,
+    Move,
+    RightsMoved,
+    RightsWanted,
+    StockPolicy,
+)
 from sync.facts.sale import (
     MOST,
     Discount,
@@ -96,6 +113,12 @@ EXAMPLES = [
     CountPosted(1, 5, bytes(16), PostedLines.of((PostedLine("1", 5, -5, 7),)), (bytes(16),)),
     RightsWanted(CellLines.by_cell({"1": 1000})),
     StockPolicy("group:alkohole", Mode.STRICT, 2000, 30),
+    LateSettled(STREAM, 7, "anna", "counted by hand"),
+    PromiseMade("web", 1, 2, CellLines.by_cell({"1": 1000}), bytes(32), ("S1", "S2")),
+    PromiseEnded(STREAM, Ending.EXPIRED),
+    PromiseBroken(CellLines.by_cell({"1": 1000}), "anna", "the buyer was told"),
+    OrderPlaced(STREAM, STREAM, "web", 1, CellLines.by_cell({"1": 1000})),
+    OrderAnswered(Answer.SHORT, 1, 5, CellLines.by_cell({"1": 1000}), "jan", "broken"),
     PaymentSettled(0, approved=True),
     SaleFiscalised(Fiscal("karb", "ZBF 1", "7")),
     SaleClosed(1, 5),

@@ -1,0 +1,8 @@
+"""Stock as head office sees it, and what it promises of it.
+
+* `shelf`: one article at one place, from the rows of its holders (pure).
+* `placing`: which places serve what is asked (pure).
+* `policy`: how articles are promised. `late`: what stands beyond a fence.
+* `promising`: making, confirming, releasing; each inside one transaction.
+* `keeping`: what happens by itself: expiry, rights asked for and given, orders moved.
+"""
