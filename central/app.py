@@ -18,6 +18,7 @@ from central.ledger.database import file_of
 from central.ledger.ledger import wall_ms
 from central.nodes.authority import write_secret
 from central.office import Office, open_office
+from central.stock import keeping
 from sync.contract import token
 
 _LOOK_S = 24 * 3600.0
@@ -64,7 +65,8 @@ async def run(
         url = f"https://{f'[{host}]' if ':' in host else host}:{port}"
         folder.run.write_text(json.dumps({"url": url, "pid": os.getpid()}))
         stack.callback(folder.run.unlink, missing_ok=True)
-        for work in (office.peers.keep(), _renew(server, office, folder)):
+        works = (office.peers.keep(), keeping.keep(office.ledger), _renew(server, office, folder))
+        for work in works:
             task = asyncio.create_task(work)
             stack.push_async_callback(_end, task)
         for number in (signal.SIGTERM, signal.SIGINT):

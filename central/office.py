@@ -28,6 +28,7 @@ from central.nodes.authority import Authority
 from central.nodes.enrolment import Enrolment
 from central.nodes.peers import Peers
 from central.nodes.stick import Stick
+from central.stock import desk
 from sync.contract import token
 from sync.facts.node import NodeRevoked, StoreDescribed
 
@@ -89,6 +90,8 @@ class Office:
                 return {"stream": str(stream)}
             case orders.JournalVerify():
                 return await upkeep.verify(self.ledger)
+            case _:
+                return await desk.carry_out(self.ledger, order)
 
     async def _sync(self, order: orders.Sync) -> dict[str, Any]:
         stick = Stick(self.ledger, self.authority, self.peers)

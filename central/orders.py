@@ -112,6 +112,42 @@ class JournalVerify(msgspec.Struct, frozen=True, tag="journal verify"):
     """Check every number, hash and signature, and the file itself."""
 
 
+class PolicySet(msgspec.Struct, frozen=True, tag="stock policy set"):
+    """Say how an article, a group or everything is promised."""
+
+    target: str
+    store: str | None = None
+    mode: str | None = None
+    floor_milli: int | None = None
+    web_percent: int | None = None
+
+
+class PolicyList(msgspec.Struct, frozen=True, tag="stock policy list"):
+    """Tell how articles are promised."""
+
+
+class LateList(msgspec.Struct, frozen=True, tag="stock late list"):
+    """Tell which facts came after the end of their stream."""
+
+
+class LateAccept(msgspec.Struct, frozen=True, tag="stock late accept"):
+    """Count what late facts did to the goods."""
+
+    node: str
+    store: str
+    who: str
+    why: str = ""
+
+
+class PromiseGiveUp(msgspec.Struct, frozen=True, tag="promise give-up"):
+    """Break a promise a store is short of."""
+
+    id: str
+    store: str
+    who: str
+    why: str = ""
+
+
 Order = (
     StoreAdd
     | EnrolCode
@@ -127,4 +163,9 @@ Order = (
     | StreamList
     | StreamClose
     | JournalVerify
+    | PolicySet
+    | PolicyList
+    | LateList
+    | LateAccept
+    | PromiseGiveUp
 )

@@ -6,11 +6,18 @@ import msgspec
 from msgspec import Meta
 
 from central import VERSION
-from central.api.questions import UUID_PATTERN
 from central.catalogue.article import CatalogueDocument
 from central.catalogue.publish import Published
 from central.ledger import baskets, customers, papers, reading, selling
 from central.ledger.selling import MAX_LIMIT
+from central.stock import inbox
+from central.stock.request import (
+    UUID_PATTERN,
+    PolicyRequest,
+    PromiseLine,
+    PromiseRequest,
+    PromiseTold,
+)
 from sync.contract.openapi import Parameter, Route, document, encode
 from sync.enrolment import EnrolAnswer, EnrolRequest, RenewAnswer, RenewRequest
 
@@ -61,8 +68,42 @@ class Exceptions(msgspec.Struct, frozen=True):
     """What waits for a person."""
 
     exceptions: list[baskets.Odd]
+    """Of documents and baskets."""
+
+    stock: list[inbox.Waiting]
+    """Of stock, promises and orders."""
 
 
+class Policy(msgspec.Struct, frozen=True):
+    """How articles are promised."""
+
+    store: str
+    """Empty: at all stores."""
+
+    target: str
+    mode: str
+    floor_milli: int
+    web_percent: int
+
+
+class PolicySaid(Policy, frozen=True, kw_only=True):
+    """What holds now."""
+
+    changed: bool
+
+
+class Policies(msgspec.Struct, frozen=True):
+    """Every policy."""
+
+    policies: list[Policy]
+
+
+_PROMISE = Parameter(
+    name="id",
+    where="path",
+    type=Annotated[str, Meta(pattern=UUID_PATTERN)],
+    description="Made by the client with POST /v1/promises",
+)
 _STORE = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
 _SKU = Annotated[str, Meta(min_length=1, max_length=64)]
 
@@ -171,9 +212,77 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="get",
         path="/v1/exceptions",
-        summary="What people should look at: documents, and baskets taken back twice",
+        summary="What people should look at: documents, baskets taken back twice, stock, orders",
         answers={200: Exceptions},
         scope="read",
+    ),
+    Route(
+        method="post",
+        path="/v1/promises",
+        summary="Hold goods for somebody; the same again holds nothing more",
+        answers={201: PromiseTold, 200: PromiseTold},
+        scope="write",
+        request=PromiseRequest,
+        request_example=PromiseRequest(
+            id="0b5a7f5e-9d5c-4a86-9f0a-0c2f7a2f4c11",
+            channel="web",
+            lines=(PromiseLine(sku="MLEKO-1L", quantity_milli=2000),),
+            expires_s=900,
+        ),
+        problems=(409,),
+        tags=("promises",),
+    ),
+    Route(
+        method="get",
+        path="/v1/promises/figures",
+        summary="How well promising works: oversold, refused, and what lay elsewhere",
+        answers={200: inbox.Figures},
+        scope="read",
+        tags=("promises",),
+    ),
+    Route(
+        method="get",
+        path="/v1/promises/{id}",
+        summary="A promise as it stands",
+        answers={200: PromiseTold},
+        scope="read",
+        parameters=(_PROMISE,),
+        tags=("promises",),
+    ),
+    Route(
+        method="post",
+        path="/v1/promises/{id}/confirm",
+        summary="Turn a promise into orders of its stores; again it is the same",
+        answers={200: PromiseTold},
+        scope="write",
+        parameters=(_PROMISE,),
+        problems=(409, 422),
+        tags=("promises",),
+    ),
+    Route(
+        method="post",
+        path="/v1/promises/{id}/release",
+        summary="Free what a promise holds; again it is the same",
+        answers={200: PromiseTold},
+        scope="write",
+        parameters=(_PROMISE,),
+        problems=(409,),
+        tags=("promises",),
+    ),
+    Route(
+        method="get",
+        path="/v1/stock/policies",
+        summary="How articles are promised",
+        answers={200: Policies},
+        scope="read",
+    ),
+    Route(
+        method="post",
+        path="/v1/stock/policies",
+        summary="Say how an article, a group or everything is promised",
+        answers={200: PolicySaid},
+        scope="write",
+        request=PolicyRequest,
     ),
     Route(
         method="post",

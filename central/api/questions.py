@@ -13,11 +13,12 @@ from central.ledger import baskets, customers, papers, reading, selling
 from central.ledger.errors import NotFound
 from central.ledger.ledger import wall_ms
 from central.office import Office
+from central.stock import inbox
+from central.stock.request import UUID_PATTERN
 from sync.contract.problem import mistake
 
 MAX_SKU = 64
 
-UUID_PATTERN = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 _UUID = re.compile(UUID_PATTERN)
 
 
@@ -99,7 +100,15 @@ class Questions:
 
     async def exceptions(self, _request: web.Request) -> web.Response:
         """What people should look at."""
-        return json({"exceptions": await self._office.ledger.read(baskets.exceptions)})
+        own = self._office.ledger.own.node
+        return json(
+            {
+                "exceptions": await self._office.ledger.read(baskets.exceptions),
+                "stock": await self._office.ledger.read(
+                    lambda connection: inbox.exceptions(connection, own)
+                ),
+            }
+        )
 
     async def catalogue(self, request: web.Request) -> web.Response:
         """Take in a catalogue: all of it or nothing."""

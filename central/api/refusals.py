@@ -11,6 +11,7 @@ from central.ledger.errors import Forgotten, LedgerUnavailable, NotFound, Refuse
 from central.nodes.authority import BadRequest
 from central.nodes.enrolment import CodeRefused, NodeRefused
 from central.nodes.peers import NoCertificate, Revoked
+from central.stock.promising import BadPromise, Conflict
 from sync.contract.problem import CONTENT_TYPE, Mistake, encode, problem
 from sync.errors import NotAllowed, RemoteProtocolError, TooLarge
 
@@ -49,6 +50,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (NodeRefused, 403),
     (NotFound, 404),
     (Forgotten, 410),
+    (Conflict, 409),
     (Refused, 422),
     (NoCertificate, 401),
     (Revoked, 403),
@@ -101,6 +103,8 @@ def _told(error: Exception) -> web.Response | None:
             return refuse(error.status, str(error), error.mistakes)
         case TooMany():
             return refuse(429, str(error), headers={"Retry-After": str(error.wait_s)})
+        case BadPromise():
+            return refuse(422, str(error), error.mistakes)
         case BadImport():
             return refuse(_import_status(error), str(error), error.mistakes)
         case msgspec.ValidationError():

@@ -9,6 +9,7 @@ from central.api.access import ADMIN, Access
 from central.api.contract import openapi
 from central.api.machines import Machines, json, read_json
 from central.api.pages import Pages
+from central.api.promises import Promises
 from central.api.questions import Questions
 from central.api.refusals import Handler, refusals
 from central.config import Folder
@@ -60,6 +61,7 @@ class Server:
 def serve(office: Office, access: Access, folder: Folder) -> Server:
     """Build the application."""
     machines, questions, pages = Machines(office), Questions(office), Pages(office, access)
+    promises = Promises(office)
     description = openapi()
 
     def guarded(scope: str, handler: Handler) -> Handler:
@@ -100,6 +102,13 @@ def serve(office: Office, access: Access, folder: Folder) -> Server:
             web.get("/v1/customers/{uuid}", guarded("read", questions.customer)),
             web.get("/v1/parked", guarded("read", questions.parked)),
             web.get("/v1/exceptions", guarded("read", questions.exceptions)),
+            web.post("/v1/promises", guarded("write", promises.make)),
+            web.get("/v1/promises/figures", guarded("read", promises.figures)),
+            web.get("/v1/promises/{id}", guarded("read", promises.show)),
+            web.post("/v1/promises/{id}/confirm", guarded("write", promises.confirm)),
+            web.post("/v1/promises/{id}/release", guarded("write", promises.release)),
+            web.get("/v1/stock/policies", guarded("read", promises.policies)),
+            web.post("/v1/stock/policies", guarded("write", promises.set_policy)),
             web.post("/v1/catalogue", guarded("write", questions.catalogue)),
             web.get("/v1/authority", machines.authority),
             web.post("/v1/enrol", machines.enrol),

@@ -5,6 +5,7 @@
 import json
 import sys
 from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -52,6 +53,14 @@ customer = typer.Typer(help="Customers.", no_args_is_help=True)
 stock = typer.Typer(help="Goods between stores.", no_args_is_help=True)
 stream = typer.Typer(help="Streams that are over.", no_args_is_help=True)
 journal = typer.Typer(help="The journal of facts.", no_args_is_help=True)
+stock = typer.Typer(
+    help="How stock is promised, and what waits for a person.", no_args_is_help=True
+)
+policy = typer.Typer(help="How articles are promised.", no_args_is_help=True)
+late = typer.Typer(help="Facts that came after the end of their stream.", no_args_is_help=True)
+promise = typer.Typer(help="Promises.", no_args_is_help=True)
+stock.add_typer(policy, name="policy")
+stock.add_typer(late, name="late")
 for name, group in {
     "store": store,
     "token": token,
@@ -61,6 +70,8 @@ for name, group in {
     "stock": stock,
     "stream": stream,
     "journal": journal,
+    "stock": stock,
+    "promise": promise,
 }.items():
     app.add_typer(group, name=name)
 
@@ -301,6 +312,87 @@ def journal_verify(data: Data, as_json: AsJson = False) -> None:
         return told
 
     _answer(work, as_json, show.journal_verify)
+
+
+Who = Annotated[str, typer.Option(help="Who decides it.")]
+Why = Annotated[str, typer.Option(help="For the record.")]
+
+
+@policy.command("set")
+def policy_set(
+    target: Annotated[str, typer.Argument(help="A sku, group:NAME, or '*' for all.")],
+    data: Data,
+    store: Annotated[str | None, typer.Option(help="At one store only.")] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="Beyond its right the counter is strict or lenient.")
+    ] = None,
+    floor: Annotated[
+        str | None, typer.Option(help="Units the counter keeps whoever asks.", metavar="N")
+    ] = None,
+    web_share: Annotated[
+        int | None, typer.Option(help="Percent of what comes in that head office may promise.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how an article, a group or everything is promised; what is left out stays."""
+
+    def work() -> dict[str, Any]:
+        milli = None if floor is None else _milli("--floor", floor)
+        order = orders.PolicySet(target, store, mode, milli, web_share)
+        return desk.ask(Folder(data), order)
+
+    _answer(work, as_json, show.policy_set)
+
+
+@policy.command("list")
+def policy_list(data: Data, as_json: AsJson = False) -> None:
+    """Tell how articles are promised."""
+    _answer(lambda: desk.ask(Folder(data), orders.PolicyList()), as_json, show.policy_list)
+
+
+@late.command("list")
+def late_list(data: Data, as_json: AsJson = False) -> None:
+    """Tell which facts came after the end of their stream."""
+    _answer(lambda: desk.ask(Folder(data), orders.LateList()), as_json, show.late_list)
+
+
+@late.command("accept")
+def late_accept(
+    node: Annotated[str, typer.Argument(help="Its name, or the beginning of it.")],
+    data: Data,
+    store: Annotated[str, typer.Option(help="The node's store.")],
+    who: Who,
+    why: Why = "",
+    as_json: AsJson = False,
+) -> None:
+    """Count what late facts did to the goods."""
+    order = orders.LateAccept(node, store, who, why)
+    _answer(lambda: desk.ask(Folder(data), order), as_json, show.late_accept)
+
+
+@promise.command("give-up")
+def promise_give_up(
+    id: Annotated[str, typer.Argument(help="The promise's id.")],  # noqa: A002 - its name on the screen
+    data: Data,
+    store: Annotated[str, typer.Option(help="The store that is short of it.")],
+    who: Who,
+    why: Why = "",
+    as_json: AsJson = False,
+) -> None:
+    """Break a promise that a store is short of and nobody else can serve."""
+    order = orders.PromiseGiveUp(id, store, who, why)
+    _answer(lambda: desk.ask(Folder(data), order), as_json, show.promise_give_up)
+
+
+def _milli(option: str, text: str) -> int:
+    """Read units into thousandths."""
+    try:
+        milli = Decimal(text.replace(",", ".")) * 1000
+        if milli == int(milli) >= 0:
+            return int(milli)
+    except (InvalidOperation, OverflowError, ValueError):
+        pass
+    raise BadConfig(f"{option} {text!r}: expected units, 0 or more, such as 3 or 1.5.")
 
 
 class Faults(Exception):

@@ -177,6 +177,55 @@ def journal_verify(told: dict[str, Any]) -> str:
     return f"{told['facts']} facts of {told['streams']} streams: every hash and signature is right."
 
 
+def policy_set(told: dict[str, Any]) -> str:
+    """Of `stock policy set`."""
+    said = "" if told["changed"] else " (as before)"
+    return f"{_policy(told)}{said}."
+
+
+def policy_list(told: dict[str, Any]) -> str:
+    """Of `stock policy list`."""
+    if not told["policies"]:
+        return "No policy yet: everything is sold, nothing is promised elsewhere."
+    return "\n".join(_policy(row) for row in told["policies"])
+
+
+def _policy(row: dict[str, Any]) -> str:
+    return (
+        f"{row['target']} at {row['store'] or 'all stores'}: {row['mode']}, "
+        f"floor {row['floor_milli'] / 1000:g}, web share {row['web_percent']} %"
+    )
+
+
+def late_list(told: dict[str, Any]) -> str:
+    """Of `stock late list`."""
+    rows = [("store", "node", "life", "facts", "first", "last")]
+    rows += [
+        (
+            row["store"],
+            row["node"],
+            row["incarnation"],
+            str(len(row["facts"])),
+            str(row["facts"][0]["number"]),
+            str(row["facts"][-1]["number"]),
+        )
+        for row in told["late"]
+    ]
+    return table(rows) if told["late"] else "Nothing came after the end of its stream."
+
+
+def late_accept(told: dict[str, Any]) -> str:
+    """Of `stock late accept`."""
+    goods = ", ".join(f"{sku} {milli / 1000:+g}" for sku, milli in told["goods_milli"].items())
+    return f"Counted for store {told['store']}: {goods or 'no goods moved'}."
+
+
+def promise_give_up(told: dict[str, Any]) -> str:
+    """Of `promise give-up`."""
+    goods = ", ".join(f"{sku} {milli / 1000:g}" for sku, milli in told["given_up_milli"].items())
+    return f"Promise {told['id']}: given up at {told['store']}: {goods}."
+
+
 def table(rows: Sequence[tuple[str, ...]]) -> str:
     """Lay rows out in columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -56,6 +56,8 @@ _MOVING = (
     "sale.voided",
 )
 _REPLAY = 500
+_GOODS = {Column.MADE: 1, Column.USED: -1, Column.DONE: -1, Column.OVER: -1}
+"""How a column counts for what is really there (`sync.merge.stock.physical`)."""
 
 _LATEST_POLICY = (
     "ON CONFLICT (store, target) DO UPDATE SET mode = excluded.mode, "
@@ -319,6 +321,20 @@ def _replay(unit: Unit, effects: Effects, key: StreamKey, after: int, upto: int)
                         lambda place: load(unit, place),
                     )
         after = entries[-1].place[3]
+
+
+def goods_of(unit: Unit, stream: StreamId, numbers: Sequence[int]) -> dict[str, int]:
+    """Return what facts of a stream did to the goods: cell to what came, or went (negative)."""
+    key = (stream.scope, stream.node, stream.incarnation)
+    found: dict[str, int] = defaultdict(int)
+    for number in numbers:
+        scratch = Effects()
+        _replay(unit, scratch, key, number - 1, number)
+        columns = scratch.moved[key].columns
+        for column, sign in _GOODS.items():
+            for cell, milli in columns.get(column, {}).items():
+                found[cell] += sign * milli
+    return dict(found)
 
 
 def _counts(unit: Unit, entry: Entry) -> list[Place]:

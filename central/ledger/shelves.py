@@ -41,6 +41,15 @@ def _of_store(
     return {cell: Shelf(store, cell, held, fences) for cell, held in rows.items()}
 
 
+def of_cells(unit: Unit, cells: Sequence[str]) -> dict[str, dict[str, Shelf]]:
+    """Return shelves of every store as they stand in a transaction: store to cell to shelf."""
+    question = select(RIGHTS).where(RIGHTS.c.cell.in_(cells)).order_by(RIGHTS.c.store)
+    found: dict[str, dict[str, Shelf]] = defaultdict(dict)
+    for shelf in _gather(unit.connection, question, _fences(unit.connection, unit, None)):
+        found[shelf.store][shelf.cell] = shelf
+    return found
+
+
 def every(connection: Connection, store: str | None, cell: str | None) -> list[Shelf]:
     """Return shelves of articles, sorted by store and article."""
     question = select(RIGHTS).where(RIGHTS.c.cell >= " ").order_by(RIGHTS.c.store, RIGHTS.c.cell)
@@ -53,15 +62,24 @@ def every(connection: Connection, store: str | None, cell: str | None) -> list[S
 
 
 def reserved(unit: Unit) -> list[Shelf]:
+    """Return the shelves something is reserved at, as they stand in a transaction."""
+    return _reserved(unit.connection, unit)
+
+
+def reserved_now(connection: Connection) -> list[Shelf]:
     """Return the shelves something is reserved at."""
+    return _reserved(connection, None)
+
+
+def _reserved(connection: Connection, unit: Unit | None) -> list[Shelf]:
     found: dict[str, list[str]] = defaultdict(list)
     cells = select(RIGHTS.c.store, RIGHTS.c.cell).where(_RESERVED).distinct()
-    for store, cell in unit.connection.execute(cells):
+    for store, cell in connection.execute(cells):
         found[store].append(cell)
     return [
         shelf
         for store, listed in sorted(found.items())
-        for shelf in of_unit(unit, store, listed).values()
+        for shelf in _of_store(connection, store, listed, unit).values()
     ]
 
 
@@ -115,6 +133,11 @@ def _fences(
         held = unit.cursor(stream).head.seq if unit else _held(connection, stream)
         found[row.store][stream] = Fence(heir, held >= row.closed_seq)
     return found
+
+
+def closed(unit: Unit, store: str) -> set[StreamId]:
+    """Return the closed streams of a store."""
+    return set(_fences(unit.connection, unit, store).get(store, {}))
 
 
 def _held(connection: Connection, stream: StreamId) -> int:

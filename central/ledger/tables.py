@@ -166,8 +166,9 @@ RIGHTS = _table(  # `sync.merge.rights`; a row is a function of its stream, but 
     *(_int(column.name.lower()) for column in Counted),
     _int("as_of_ms"),
 )
+Index("rights_cell", RIGHTS.c.cell)
 Index(
-    "rights_reserved", RIGHTS.c.store, RIGHTS.c.cell, sqlite_where=text("held - freed - done > 0")
+    "rights_reserved", RIGHTS.c.cell, RIGHTS.c.store, sqlite_where=text("held - freed - done > 0")
 )
 LATE = _table("late", *_place(), _blob("event"), _text("kind"))  # beyond a fence: for a person
 LATE_SETTLED = _table("late_settled", *_stream(), _int("upto"))
@@ -245,8 +246,8 @@ ORDER_ANSWERS = _table(
 )
 Index(
     "order_answers_short",
-    ORDER_ANSWERS.c.store,
     ORDER_ANSWERS.c.event,
+    ORDER_ANSWERS.c.store,
     sqlite_where=text("answer = 3"),
 )
 BROKEN = _table(  # what a person gave up

@@ -76,6 +76,21 @@ class Shelf:
         """Time of the newest fact that moved it; 0: there is none."""
         return max((row[stock.WIDTH] for row in self.rows.values()), default=0)
 
+    @property
+    def oversold(self) -> int:
+        """What holders promised or gave without holding it: never more than 0, if all is well."""
+        rights = self.rights()
+        promised: dict[StreamId, int] = {}
+        for holder, row in self.rows.items():
+            heir, _ = self._heir(holder)
+            out = row[Column.GAVE] + row[Column.HELD] - row[Column.FREED]
+            promised[heir] = promised.get(heir, 0) + out
+        return sum(
+            min(-right, max(0, promised.get(holder, 0)))
+            for holder, right in rights.items()
+            if right < 0
+        )
+
     def spare(self, holder: StreamId) -> int:
         """Return what a holder may promise anew: its right, less what is uncovered."""
         return max(0, self.right(holder) - self.uncovered)

@@ -27,6 +27,7 @@ from central.ledger.ledger import Ledger
 from central.ledger.tables import SALES, TOTALS, VIEWS
 from central.nodes.authority import Authority
 from central.office import Office, open_office
+from central.stock import keeping
 from sync.contract import token
 from sync.facts.node import NodeEnrolled, StoreDescribed
 from sync.identity import Identity, raw_public
@@ -121,11 +122,14 @@ async def serving(folder: Folder, tmp: Path):
         admin = token.make("admin", secrets.token_bytes(20), ("admin",))
         server = serve(office, Access(office.ledger, admin, office.cookie_key), folder)
         host, port = await server.start("127.0.0.1", 0)
-        keep = asyncio.create_task(office.peers.keep())
+        works = (office.peers.keep(), keeping.keep(office.ledger))
+        tasks = [asyncio.create_task(work) for work in works]
         try:
             yield Lab(office, f"https://{host}:{port}", admin.text, tmp, server)
         finally:
-            keep.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await server.stop()
             await asyncio.sleep(0)
 

@@ -147,7 +147,7 @@ async def test_the_orders_and_questions(lab):
     await lab.json(f"/v1/customers/{id_}", status=404, token=token)
     await lab.json("/v1/customers/nobody", status=400, token=token)
     assert await lab.json("/v1/parked", token=token) == {"baskets": []}
-    assert await lab.json("/v1/exceptions", token=token) == {"exceptions": []}
+    assert await lab.json("/v1/exceptions", token=token) == {"exceptions": [], "stock": []}
     for wrong in (id_, "nobody"):
         with pytest.raises(Refused, match="expected"):
             await lab.order(orders.CustomerForget(wrong, ""))

@@ -1,6 +1,6 @@
 """Rows of rights in place of plain quantities; promises, orders, policies.
 
-Views are made again from the journal by whoever opens the ledger next (`lives.STALE`).
+Views are made again from the journal by whoever opens the ledger next (`views.refresh`).
 """
 
 import sqlalchemy as sa
@@ -21,7 +21,8 @@ def upgrade() -> None:
         f"t:store t:cell b:node i:incarnation {_ints(_COUNTED)} i:as_of_ms",
         "store cell node incarnation",
     )
-    _partial("rights_reserved", "rights", "store cell", "held - freed - done > 0")
+    op.create_index("rights_cell", "rights", ["cell"])
+    _partial("rights_reserved", "rights", "cell store", "held - freed - done > 0")
     _create(
         "late",
         "t:store b:node i:incarnation i:seq b:event t:kind",
@@ -62,7 +63,7 @@ def upgrade() -> None:
         "store node incarnation seq cell",
     )
     op.create_index("order_answers_event", "order_answers", ["store", "event"])
-    _partial("order_answers_short", "order_answers", "store event", "answer = 3")
+    _partial("order_answers_short", "order_answers", "event store", "answer = 3")
     _create(
         "broken",
         "t:store b:node i:incarnation i:seq t:cell b:event i:milli t:who t:why",
