@@ -59,7 +59,9 @@ def give(unit: Unit) -> int:
         given = {}
         for cell, milli in wish.amounts.items():
             shelf = shelf_of[cell]
-            spare = promising.promisable(unit, shelf)
+            # What the asker itself took beyond its right is what it may want this for.
+            right = shelf.right(own.stream(wish.store))
+            spare = max(0, right - shelf.uncovered_but(wish.asker))
             part = to_give(spare, milli, len(shelf.rights()))
             if part and wish.asker not in shelf.fences:
                 given[cell] = part

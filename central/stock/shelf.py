@@ -68,8 +68,13 @@ class Shelf:
     @property
     def uncovered(self) -> int:
         """What left beyond any right: as much is kept back by whoever holds rights."""
-        beyond = sum(row[Column.OVER] - row[Column.COVERED] for row in self.rows.values())
-        return beyond + sum(-right for right in self.rights().values() if right < 0)
+        return self.uncovered_but(None)
+
+    def uncovered_but(self, holder: StreamId | None) -> int:
+        """Return what left beyond any right, a holder's own part left out."""
+        if not self.kept:
+            return 0
+        return stock.uncovered_at(self.rows, lambda of: self._heir(of)[0], holder)
 
     @property
     def as_of_ms(self) -> int:

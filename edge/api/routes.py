@@ -4,10 +4,11 @@ from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta
 
-from edge.api import answers, customers, node, parked, sales, stockroom, tills
+from edge.api import answers, customers, node, orders, parked, sales, stockroom, tills
 from edge.api.call import Handler
 from edge.stockroom.counting import CountAnswer, CountLineAnswer
 from edge.stockroom.documents import DocumentAnswer
+from edge.stockroom.orders import AnswerRequest
 from edge.stockroom.request import (
     CountLineRequest,
     CountPostRequest,
@@ -268,6 +269,43 @@ TABLE: tuple[Entry, ...] = (
             tags=("counts",),
         ),
         stockroom.post_count,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/orders",
+            summary="Orders of head office that wait for an answer",
+            answers={200: orders.OrdersTold},
+            scope="read",
+            tags=("orders",),
+        ),
+        orders.get_orders,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/orders/{uuid}",
+            summary="An order and what became of it",
+            answers={200: orders.OrderTold},
+            scope="read",
+            parameters=(_UUID,),
+            tags=("orders",),
+        ),
+        orders.get_order,
+    ),
+    Entry(
+        Route(
+            method="POST",
+            path="/v1/orders/{uuid}/answer",
+            summary="Say that it is picked, handed out, short or unwanted; again it is the same",
+            request=AnswerRequest,
+            answers={200: orders.OrderTold},
+            scope="sell",
+            parameters=(_UUID,),
+            problems=(409, 503),
+            tags=("orders",),
+        ),
+        orders.post_answer,
     ),
     Entry(_till("GET", "", "The basket", scope="read"), tills.get_till),
     Entry(

@@ -24,6 +24,7 @@ from edge.store.backup import RESTORED, Copied
 from edge.store.connection import Connect, StoreError, connect, migrate, unusable
 from edge.store.journal import DamagedFact, Journal, UnknownAuthor, fact_at, read_batch
 from edge.store.lives import GreetAgain, LifeView, NewLifeNeeded
+from edge.store.orders import OrderView, order_view, order_views
 from edge.store.shelf import Shelf, table_rows
 from edge.store.unit import (
     ArticleView,
@@ -670,6 +671,14 @@ class Store:
     async def transfers(self) -> tuple[list[transit.TransferView], list[transit.TransferView]]:
         """Return what is under way to this store, and what it has sent lately."""
         return await self._read(lambda db: (transit.coming(db), transit.sent(db)))
+
+    async def orders(self) -> list[OrderView]:
+        """Return every order of head office's, those placed first at the beginning."""
+        return await self._read(order_views)
+
+    async def order(self, event: bytes) -> OrderView | None:
+        """Return an order of head office's; None if it is not here."""
+        return await self._read(lambda db: order_view(db, event))
 
     async def token(self, digest: bytes) -> TokenView | None:
         """Return whose token this is."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from edge.keys import NodeKey
-from edge.store import documents, lives
+from edge.store import documents, lives, orders
 from edge.store.holder import Holder
 from edge.store.journal import Journal, fact_at, whole
 from edge.store.sheets import Sheets
@@ -196,8 +196,13 @@ class Unit:
             fresh = [fact for fact in fresh if fact.seq <= end]  # others were cut off again
         self._settle()
         if fresh and batch.stream.scope == self._life.store:
+            orders.react(self, self._db, self._key.node, batch.stream, fresh)
             self.holder.react(batch.stream, fresh)
             self.sheets.react(batch.stream, fresh)
+
+    def order(self, event: bytes) -> "orders.OrderView | None":
+        """Return an order of head office's; None if it is not here."""
+        return orders.order_view(self._db, event)
 
     @property
     def holder(self) -> "Holder":

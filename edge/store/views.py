@@ -29,6 +29,13 @@ from sync.facts.node import (
     StoreDescribed,
     StreamClosed,
 )
+from sync.facts.order import (
+    OrderAnswered,
+    OrderPlaced,
+    PromiseBroken,
+    PromiseEnded,
+    PromiseMade,
+)
 from sync.facts.person import PersonForgotten
 from sync.facts.rights import Move, RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import (
@@ -65,6 +72,9 @@ DERIVED = (
     "count_posted",
     "transfers",
     "arrivals",
+    "orders",
+    "order_answers",
+    "reserved",
     "quarantine",
     "duplicates",
     "unreadable",
@@ -73,6 +83,10 @@ DERIVED = (
 """Tables that the facts alone decide (but for columns named `digest`)."""
 
 _HOUR_MS = 3_600_000
+
+
+_NOTED = {Move.GIVEN: "given", Move.HELD: "reserved"}
+"""Rights whose event is looked for later, and where it is noted."""
 
 
 class Views:
@@ -134,10 +148,16 @@ class Views:
             case CountTaken() | CountMarked() | CountPosted():
                 self._count(id_, stream, fact, body)
             case RightsMoved():
-                if body.move is Move.GIVEN:
-                    self._db.execute(
-                        "INSERT OR IGNORE INTO given VALUES (?, ?, ?)", (fact.event, id_, fact.seq)
-                    )
+                if table := _NOTED.get(body.move):
+                    self._note(table, id_, fact)
+            case OrderPlaced():
+                self._db.execute(
+                    "INSERT INTO orders VALUES (?, ?, ?) ON CONFLICT (event, stream) DO UPDATE "
+                    "SET seq = min(seq, excluded.seq)",
+                    (fact.event, id_, fact.seq),
+                )
+            case OrderAnswered():
+                self._note("order_answers", id_, fact)
             case RightsWanted():
                 self._db.execute(
                     "INSERT OR IGNORE INTO wanted VALUES (?, ?, ?, ?)",
@@ -190,9 +210,20 @@ class Views:
                 | BasketEnded()
             ):
                 self.touched.add(documents.apply(self._db, stream, fact, body))
-            case IncarnationBegan() | AppendedAgain():
+            case (
+                IncarnationBegan()
+                | AppendedAgain()
+                | PromiseMade()
+                | PromiseEnded()
+                | PromiseBroken()
+            ):
                 pass  # tells people and peers; adds nothing up
         self.shelf.apply(id_, fact, body, first=first, sums=sums)
+
+    def _note(self, table: str, id_: int, fact: Fact) -> None:
+        self._db.execute(
+            f"INSERT OR IGNORE INTO {table} VALUES (?, ?, ?)", (fact.event, id_, fact.seq)
+        )
 
     def _latest(
         self,

@@ -124,11 +124,16 @@ class OrderAnswered(msgspec.Struct, frozen=True, array_like=True):
     lines: CellLines
     """What the answer is about."""
 
+    id: bytes
+    """16 bytes, made by whoever said it: the same answer again is one answer."""
+
     who: str = ""
     why: str = ""
 
     def reason(self) -> str:
         """Why this cannot be true; empty if it can."""
+        if len(self.id) != EVENT_BYTES:
+            return f"an id of {len(self.id)} bytes"
         return self.lines.reason()
 
 

@@ -127,11 +127,11 @@ async def test_a_promise_is_held_confirmed_and_reaches_its_store(lab, web):
     held = CellLines.by_cell({"A": 3000})
     await say(machine, (RightsMoved(Move.HELD, held), event))
     assert (await web.stock("S1", "A"))["reserved_milli"] == 3000
-    await say(machine, (OrderAnswered(Answer.PICKED, 1, 2, held, "jan"), event))
+    await say(machine, (OrderAnswered(Answer.PICKED, 1, 2, held, bytes(16), "jan"), event))
     assert (await web.get(path))["places"][0]["state"] == "picked"
     await say(
         machine,
-        (OrderAnswered(Answer.HANDED, 2, 2, held, "jan"), event),
+        (OrderAnswered(Answer.HANDED, 2, 2, held, bytes(16), "jan"), event),
         (RightsMoved(Move.DONE, held), event),
     )
     told = await web.get(path)
@@ -267,7 +267,7 @@ async def test_a_short_order_goes_to_another_place_or_waits_for_a_person(lab, we
     await say(
         machine,
         (RightsMoved(Move.HELD, CellLines.by_cell({"A": 3000})), event),
-        (OrderAnswered(Answer.SHORT, 1, 2, gone, "jan", "broken"), event),
+        (OrderAnswered(Answer.SHORT, 1, 2, gone, bytes(16), "jan", "broken"), event),
         (RightsMoved(Move.FREED, gone), event),
         (GoodsMoved(Movement.WRITTEN_OFF, 1, 2, gone), event),
     )
@@ -283,7 +283,7 @@ async def test_a_short_order_goes_to_another_place_or_waits_for_a_person(lab, we
     await say(
         other,
         (RightsMoved(Move.HELD, gone), event2),
-        (OrderAnswered(Answer.SHORT, 1, 2, rest, "ola"), event2),
+        (OrderAnswered(Answer.SHORT, 1, 2, rest, bytes(16), "ola"), event2),
         (RightsMoved(Move.FREED, rest), event2),
         (GoodsMoved(Movement.WRITTEN_OFF, 1, 2, rest), event2),
     )
@@ -294,7 +294,7 @@ async def test_a_short_order_goes_to_another_place_or_waits_for_a_person(lab, we
     await say(
         machine,
         (RightsMoved(Move.HELD, rest), event3),
-        (OrderAnswered(Answer.SHORT, 1, 2, rest, "jan"), event3),
+        (OrderAnswered(Answer.SHORT, 1, 2, rest, bytes(16), "jan"), event3),
         (RightsMoved(Move.FREED, rest), event3),
         (GoodsMoved(Movement.WRITTEN_OFF, 1, 2, rest), event3),
     )

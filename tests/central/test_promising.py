@@ -179,12 +179,12 @@ class Promising(RuleBasedStateMachine):
         there = {s: q - missing.get(s, 0) for s, q in amounts.items() if q > missing.get(s, 0)}
         if missing:
             gone = CellLines.by_cell(missing)
-            till.write(OrderAnswered(Answer.SHORT, self.now, 2, gone, "jan"), event)
+            till.write(OrderAnswered(Answer.SHORT, self.now, 2, gone, bytes(16), "jan"), event)
             till.write(RightsMoved(Move.FREED, gone), event)
             till.write(GoodsMoved(Movement.WRITTEN_OFF, self.now, 2, gone), event)
         if there:
             handed = CellLines.by_cell(there)
-            till.write(OrderAnswered(Answer.HANDED, self.now, 2, handed, "jan"), event)
+            till.write(OrderAnswered(Answer.HANDED, self.now, 2, handed, bytes(16), "jan"), event)
             till.write(RightsMoved(Move.DONE, handed), event)
 
     @rule(store=st.sampled_from(STORES))

@@ -118,7 +118,7 @@ EXAMPLES = [
     PromiseEnded(STREAM, Ending.EXPIRED),
     PromiseBroken(CellLines.by_cell({"1": 1000}), "anna", "the buyer was told"),
     OrderPlaced(STREAM, STREAM, "web", 1, CellLines.by_cell({"1": 1000})),
-    OrderAnswered(Answer.SHORT, 1, 5, CellLines.by_cell({"1": 1000}), "jan", "broken"),
+    OrderAnswered(Answer.SHORT, 1, 5, CellLines.by_cell({"1": 1000}), bytes(16), "jan", "broken"),
     PaymentSettled(0, approved=True),
     SaleFiscalised(Fiscal("karb", "ZBF 1", "7")),
     SaleClosed(1, 5),
