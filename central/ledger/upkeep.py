@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import DBAPIError
 
-from central.ledger import journal
+from central.ledger import comparing, journal
 from central.ledger.errors import LedgerUnavailable, Refused
 from central.ledger.ledger import Ledger
 from central.ledger.lives import RESTORED
@@ -29,11 +29,20 @@ MAX_FAULTS = 100
 
 
 async def verify(ledger: Ledger) -> dict[str, Any]:
-    """Check every number, hash and signature, and the file itself; name what is wrong."""
+    """Check every number, hash and signature, and the file itself; name what is wrong.
+
+    The views are made again from a copy of the journal, beside the ledger, and compared.
+
+    Raises:
+        LedgerUnavailable: There is no room for the copy.
+    """
     keys = {member.node: member.public_key for member in ledger.published.members.values()} | {
         ledger.own.node: ledger.own.key.public_key()
     }
-    return await ledger.read(lambda connection: _verify(connection, keys))
+    told = await ledger.read(lambda connection: _verify(connection, keys))
+    if not told["faults"]:
+        told["faults"] = await asyncio.to_thread(comparing.compare, ledger.path, ledger.own)
+    return told
 
 
 def _verify(connection: Connection, keys: Mapping[bytes, Ed25519PublicKey]) -> dict[str, Any]:

@@ -200,7 +200,11 @@ def of_central(path: Path, store: str) -> File:
         return File(
             sales={event: Due(*_lines(body), total) for event, body, total in rows},
             stock=dict(
-                database.execute("SELECT sku, quantity_milli FROM stock WHERE store = ?", (store,))
+                database.execute(
+                    "SELECT cell, sum(made - used - done - over) FROM rights WHERE store = ? "
+                    "GROUP BY cell",
+                    (store,),
+                )
             ),
             amiss=amiss,
         )

@@ -83,6 +83,29 @@ async def test_a_sound_journal_is_found_sound(desk):
     assert (told["streams"], told["facts"]) == (3, 2 + 2 + 5)
 
 
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("UPDATE rights SET used = used + 1", "View rights"),
+        ("UPDATE totals SET lines = lines + 1", "View totals"),
+        ("UPDATE sales SET change = change + 9", ""),
+        ("DELETE FROM sales WHERE sale = 1", "View sales"),
+    ],
+)
+async def test_views_that_no_fact_says_are_found(desk, statement, words):
+    fill(desk)
+    path = desk.folder.ledger
+    desk.ledger.close()
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute(statement)
+        raw.commit()
+    desk.ledger = Ledger.open(path, desk.authority.node_key)
+    faults = (await upkeep.verify(desk.ledger))["faults"]
+    assert bool(faults) == bool(words)
+    assert words in " ".join(faults)
+    assert not list(path.parent.glob("verify-*"))
+
+
 async def damaged(desk, statement, *values):
     path = desk.folder.ledger
     desk.ledger.close()

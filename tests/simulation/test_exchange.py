@@ -277,6 +277,10 @@ def _judge_files(world):
     ):
         for line in msgspec.msgpack.decode(body, type=Sale).lines.rows():
             sold[store] -= line.quantity_milli * (line.sku == "1")
-    stock = dict(db.execute("SELECT store, quantity_milli FROM stock WHERE sku = '1'"))
+    stock = dict(
+        db.execute(
+            "SELECT store, sum(made - used - done - over) FROM rights WHERE cell = '1' GROUP BY 1"
+        )
+    )
     assert stock == sold
     db.close()

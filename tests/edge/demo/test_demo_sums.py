@@ -18,7 +18,7 @@ SERIES = "K1-ABCDEFGH"
 CENTRAL_TABLES = """
 CREATE TABLE sales (store, sale, node, incarnation, seq, event, stage, total_minor);
 CREATE TABLE facts (store, node, incarnation, seq, body);
-CREATE TABLE stock (store, sku, quantity_milli);
+CREATE TABLE rights (store, cell, made, used, done, over);
 CREATE TABLE quarantine (store, node);
 CREATE TABLE duplicates (store, node);
 """
@@ -55,8 +55,9 @@ def evening(tmp_path, chosen, shop):
             edge.execute("INSERT INTO slips VALUES (?, 'K1', ?)", (id_.bytes, state))
     with closing(sqlite3.connect(tmp_path / "central")) as central, central:
         central.executescript(CENTRAL_TABLES)
-        central.executemany("INSERT INTO stock VALUES (?, ?, ?)", [(shop.id, *row) for row in left])
-        central.execute("INSERT INTO stock VALUES ('another', '1001', 5)")
+        rows = [(shop.id, *row) for row in left]
+        central.executemany("INSERT INTO rights VALUES (?, ?, ? + 7, 3, 2, 2)", rows)
+        central.execute("INSERT INTO rights VALUES ('another', '1001', 5, 0, 0, 0)")
         for number, (id_, basket) in enumerate(sales):
             total = shop.due(basket).total_minor
             central.execute(
@@ -134,7 +135,7 @@ def test_a_perfect_evening(evening, chosen, shop):
             "office: 1 sales not what was",
         ),
         ("central", "UPDATE sales SET total_minor = total_minor - 1 WHERE sale = 1", "-1 grosz"),
-        ("central", "UPDATE stock SET quantity_milli = 0 WHERE store = 'S1'", "office: stock of"),
+        ("central", "UPDATE rights SET made = 0 WHERE store = 'S1'", "office: stock of"),
         ("central", "INSERT INTO duplicates VALUES ('S1', 1)", "head office: 1 facts amiss"),
         ("central", "INSERT INTO quarantine VALUES ('S1', 1)", "head office: 1 facts amiss"),
     ],
