@@ -190,3 +190,44 @@ def test_forgetting_says_what_is_left_to_do_by_hand(folder):
     assert "is forgotten: 1 keys destroyed" in told
     assert ".keys files of earlier backups" in told
     assert answer("customer", "forget", id_, data=folder.path)["changed"] is False
+
+
+def test_policies_and_what_waits(made, tmp_path):
+    data = shutil.copytree(made, tmp_path / "central")
+    goods = tmp_path / "cennik.csv"
+    goods.write_text("sku;nazwa;vat;cena;grupa\nA;Masło;5;5,90;nabiał\n")
+    karb("catalogue", "import", goods, data=data, check=0)
+    answer("store", "add", "S1", "--name", "Sklep", data=data)
+    said = answer(
+        *("stock", "policy", "set", "A", "--store", "S1", "--mode", "strict"),
+        *("--floor", "2,5", "--web-share", "30"),
+        data=data,
+    )
+    assert said == {
+        "store": "S1",
+        "target": "sku:A",
+        "mode": "strict",
+        "floor_milli": 2500,
+        "web_percent": 30,
+        "changed": True,
+    }
+    karb("stock", "policy", "set", "*", "--web-share", "10", data=data, check=0)
+    listed = karb("stock", "policy", "list", data=data, as_json=False, check=0).stdout
+    assert "sku:A at S1: strict, floor 2.5, web share 30 %" in listed
+    assert "* at all stores: lenient, floor 0, web share 10 %" in listed
+    for words, code, told in (
+        (("A", "--web-share", "101"), 4, "101"),
+        (("A", "--floor", "-1"), 2, "--floor"),
+        (("A", "--floor", "viele"), 2, "viele"),
+        (("A", "--mode", "free"), 4, "free"),
+        (("A", "--store", "S9"), 4, "S9"),
+        (("B",), 4, "B"),
+        (("group:mięso",), 4, "group:mięso"),
+    ):
+        done = karb("stock", "policy", "set", *words, data=data, check=code)
+        assert told in json.loads(done.stdout)["error"]
+    assert "Nothing" in karb("stock", "late", "list", data=data, as_json=False, check=0).stdout
+    words = ("late", "accept", "aa", "--store", "S1", "--who", "anna")
+    assert "aa" in json.loads(karb("stock", *words, data=data, check=4).stdout)["error"]
+    words = ("give-up", "x", "--store", "S1", "--who", "anna")
+    assert "UUID" in json.loads(karb("promise", *words, data=data, check=4).stdout)["error"]

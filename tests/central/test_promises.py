@@ -6,14 +6,20 @@ import msgspec
 import pytest
 
 from central import orders
+from central.ledger import author, shelves, upkeep
 from central.ledger.errors import Refused
-from central.stock import keeping
+from central.ledger.ingest import Incoming
+from central.ledger.ledger import Ledger
+from central.stock import keeping, promising
+from central.stock.request import PromiseRequest
 from sync.exchange.session import Received
 from sync.facts import decode
-from sync.facts.order import Answer, OrderAnswered, OrderPlaced
+from sync.facts.node import StreamClosed
+from sync.facts.order import Answer, Ending, OrderAnswered, OrderPlaced
 from sync.facts.rights import CellLines, Move, RightsMoved, RightsWanted
 from sync.facts.stock import GoodsMoved, Movement
-from tests.central.machine import delivery, sale
+from sync.identity import Identity, raw_public
+from tests.central.machine import delivery, enrol, sale
 
 JSON = {"Content-Type": "application/json"}
 ARTICLES = {
@@ -379,3 +385,84 @@ async def test_policies(lab, web):
         with pytest.raises(Refused, match=word):
             await lab.order(order)
     await web.post("/v1/stock/policies", {"target": "A", "web_percent": 101}, status=422)
+
+
+async def test_late_facts_wait_for_a_person_and_are_counted(lab, web):
+    machine = await stocked(lab, give=0 + 1000, have=8000)
+    other = await enrol(lab.url, await lab.code("S1"), lab.tmp, incarnation=9)
+    other.writer.write(sale(("B", 1, 100)))
+    await other.exchange(other.writer.batch())
+    held = machine.writer.head
+    fence = StreamClosed(held.stream, held.seq, held.hash, other.writer.stream, "lost")
+    await lab.ledger.write(lambda unit: author.write(unit, "S1", [(b"f" * 16, fence)]))
+    row = await web.stock("S1", "A")
+    by = {r["holder"]: (r["right_milli"], r["closed"]) for r in row["rights"]}
+    assert by[machine.writer.stream.node.hex()] == (0, True)
+    assert by[other.writer.stream.node.hex()] == (7000, False)
+    # What the lost machine still sold turns up: its sale counts, its goods wait.
+    await say(machine, (sale(("A", 3000, 100)), b"l" * 16))
+    assert (await web.stock("S1", "A"))["quantity_milli"] == 8000
+    (waiting,) = [w for w in (await web.get("/v1/exceptions"))["exceptions"] if w["kind"] == "late"]
+    assert machine.writer.stream.node.hex() in waiting["holder"]
+    node = machine.writer.stream.node.hex()[:12]
+    done = await lab.order(orders.LateAccept(node, "S1", "anna", "looked"))
+    assert done["goods_milli"] == {"A": -3000}
+    row = await web.stock("S1", "A")
+    # One by central's own right, two beyond it: kept back until they are covered.
+    assert (row["quantity_milli"], row["over_milli"], row["web_milli"]) == (5000, 2000, 0)
+    assert [w["kind"] for w in (await web.get("/v1/exceptions"))["exceptions"]] == []
+    with pytest.raises(Refused, match="nothing of it waits"):
+        await lab.order(orders.LateAccept(node, "S1", "anna"))
+
+
+async def test_a_restored_head_office_gets_its_promises_back_and_counts_none_twice(
+    lab, web, tmp_path
+):
+    machine = await stocked(lab, give=5000, have=8000)
+    await upkeep.backup(lab.ledger, str(tmp_path / "copy.db"))
+    asked = body(("A", 3000))
+    await web.promise(asked)
+    _, events, _ = await machine.exchange()
+    lost = [event.batch for event in events if isinstance(event, Received)]
+    lost = [batch for batch in lost if batch.stream == lab.ledger.own.stream("S1")]
+    restored = Ledger.open(tmp_path / "copy.db", lab.office.authority.node_key)
+    try:
+        root = uuid.UUID(asked["id"]).bytes
+        request = msgspec.json.decode(msgspec.json.encode(asked), type=PromiseRequest)
+
+        def ask(work):
+            return restored._writer.submit(work).result(10)
+
+        # The right is of a life that was lost: nothing is promised of it.
+        refused = ask(lambda unit: promising.make(unit, request))
+        assert isinstance(refused, promising.NotPromised)
+        peer = identity(machine)
+        restored._writer.take([Incoming.of(batch, {}, peer) for batch in lost]).result(10)
+        told = ask(lambda unit: promising.make(unit, request))
+        assert (told.new, [part.store for part in told.parts]) == (False, ["S1"])
+        # It is not ended before the life it was made in is closed; then it is.
+        assert ask(lambda unit: promising.release(unit, root)).parts[0].ended is None
+        before = lab.ledger.own.stream("S1")
+        head = restored.published.cursors("S1")[before].head
+        fence = StreamClosed(before, head.seq, head.hash, restored.own.stream("S1"), "restored")
+        ask(lambda unit: author.write(unit, "S1", [(b"f" * 16, fence)]))
+        assert ask(lambda unit: promising.release(unit, root)).parts[0].ended is Ending.RELEASED
+        with restored._database.reading() as connection:
+            shelf = shelves.of_store(connection, "S1", ["A"])["A"]
+        assert shelf.right(restored.own.stream("S1")) == 5000
+        assert (shelf.reserved, shelf.physical, shelf.oversold) == (0, 8000, 0)
+    finally:
+        restored.close()
+
+
+def identity(machine):
+    stream = machine.writer.stream
+    key = raw_public(machine.writer.key.public_key())
+    return Identity(
+        node=stream.node,
+        store="S1",
+        public_key=key,
+        serial=1,
+        not_before_ms=0,
+        not_after_ms=1 << 60,
+    )

@@ -217,6 +217,62 @@ def test_tokens_absent_wrong_and_too_weak(head):
         assert head.ask("GET", f"/v1/status?token={head.read}").status == 401
 
 
+def test_promises_that_cannot_be(head):
+    assert head.karb("store", "add", "S7", "--name", "Pusty").returncode == 0
+    write = {"token": head.write}
+    good = {
+        "id": "0b5a7f5e-9d5c-4a86-9f0a-0c2f7a2f4c11",
+        "channel": "web",
+        "lines": [{"sku": "1", "quantity_milli": 1000}],
+        "expires_s": 60,
+    }
+
+    def line(**changes):
+        return good | {"lines": [good["lines"][0] | changes]}
+
+    with nothing_changes(head):
+        for body, status, *words in (
+            (b"", 400, "JSON"),
+            (b"[" * 100_000, 422),
+            ({}, 422, "id"),
+            (good | {"id": "0b5a7f5e"}, 422, "id"),
+            (good | {"lines": []}, 422, "lines"),
+            (good | {"lines": good["lines"] * 201}, 422, "lines"),
+            (good | {"expires_s": -1}, 422, "expires_s"),
+            (good | {"stores": ["NOPE"]}, 422, "NOPE", "/v1/stores"),
+            (good | {"stores": ["../x"]}, 422, "stores"),
+            (line(sku="NOPE"), 422, "NOPE", "catalogue"),
+            (line(sku="\x1fcoupon\x1f7"), 422),
+            (line(quantity_milli=0), 422, "quantity_milli"),
+            (line(quantity_milli=-1000), 422, "quantity_milli"),
+            (line(quantity_milli=1 << 70), 422, "quantity_milli"),
+            (line(quantity_milli="1"), 422, "quantity_milli"),
+            (line(quantity_milli=True), 422, "quantity_milli"),
+            (line(price=1), 422, "price"),
+        ):
+            head.ask("POST", "/v1/promises", body, **write).problem(status, *words)
+        head.ask("POST", "/v1/promises", b"x" * 300_000, **write).problem(413)
+        head.ask("POST", "/v1/promises", good, token=head.read).problem(403)
+        head.ask("POST", "/v1/promises", good).problem(401)
+        for path in (good["id"], "00000000-0000-0000-0000-000000000000"):
+            for end in ("confirm", "release"):
+                head.ask("POST", f"/v1/promises/{path}/{end}", **write).problem(404, path)
+        head.ask("GET", "/v1/promises/x", **write).problem(400, "UUID")
+        for body, status, *words in (
+            ({"target": "1", "web_percent": 101}, 422, "web_percent"),
+            ({"target": "1", "web_percent": -1}, 422, "web_percent"),
+            ({"target": "1", "mode": "free"}, 422, "mode"),
+            ({"target": "1", "store": "NOPE"}, 422, "NOPE"),
+            ({"target": "NOPE"}, 422, "NOPE"),
+            ({"target": "group:NOPE"}, 422, "NOPE"),
+        ):
+            head.ask("POST", "/v1/stock/policies", body, **write).problem(status, *words)
+    # More than there is: nothing is held, and the refusal is counted.
+    head.ask("POST", "/v1/promises", good, **write).problem(409, "'1'", "at most 0")
+    figures = head.ask("GET", "/v1/promises/figures", **write).json
+    assert (figures["refused"], figures["served_elsewhere"]) == (1, 0)
+
+
 def test_addresses_and_questions_that_lead_nowhere(head):
     read = {"token": head.read}
     with nothing_changes(head):
@@ -410,6 +466,9 @@ def test_names_are_those_of_the_design(head):
         ("get", "/v1/sales", ("store", "after")),
         ("post", "/v1/catalogue", ()),
         ("get", "/v1/quarantine", ()),
+        ("post", "/v1/promises", ()),
+        ("post", "/v1/promises/{id}/confirm", ("id",)),
+        ("get", "/v1/exceptions", ()),
     ):
         said = paths[path][method]
         assert set(names) <= {parameter["name"] for parameter in said.get("parameters", ())}
