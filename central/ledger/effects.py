@@ -61,7 +61,10 @@ class Moved:
 
     def column(self, column: Column) -> dict[str, int]:
         """Return what a column grows by, cell to amount, to be added to."""
-        return self.columns.setdefault(column, defaultdict(int))
+        found = self.columns.get(column)
+        if found is None:
+            found = self.columns[column] = defaultdict(int)
+        return found
 
     def rows(self, key: StreamKey) -> list[bulk.Row]:
         """Return the rows to add."""

@@ -87,17 +87,39 @@ def fences(unit: Unit) -> dict[StreamKey, int]:
 
 def move(effects: Effects, entry: Entry, column: Column, amounts: Deltas, sign: int = 1) -> None:
     """Move the row of the stream in which a fact stands."""
+    grown = _grown(effects, entry, column, amounts)
+    if grown is not None:
+        for cell, milli in amounts.items():
+            grown[cell] += sign * milli
+
+
+def use(effects: Effects, entry: Entry, sale: Sale) -> None:
+    """Move a row by a sale that arrived whole. This runs once a sale: columns, never a line."""
+    lines = sale.lines
+    skus, quantities = lines.sku, lines.quantity_milli
+    if len(skus) != lines.n:
+        skus = skus * lines.n
+    if len(quantities) != lines.n:
+        quantities = quantities * lines.n
+    grown = _grown(effects, entry, Column.USED, skus)
+    if grown is not None:
+        for sku, milli in zip(skus, quantities, strict=True):
+            grown[sku] += milli
+
+
+def _grown(
+    effects: Effects, entry: Entry, column: Column, cells: Iterable[str]
+) -> dict[str, int] | None:
+    """Return the column to add to; None where a fact is late and moves nothing."""
     fact, place = entry.fact, entry.place
     moved = effects.moved[place[:3]]
-    moved.mention(amounts, hlc_ms(fact.hlc))
+    moved.mention(cells, hlc_ms(fact.hlc))
     if effects.touched is not None:
         effects.touched[place] = (fact.event, fact.kind)
     if effects.beyond(place):
         effects.late[place] = (fact.event, fact.kind)
-        return
-    column_of = moved.column(column)
-    for cell, milli in amounts.items():
-        column_of[cell] += sign * milli
+        return None
+    return moved.column(column)
 
 
 def apply(unit: Unit, effects: Effects, entries: Sequence[Entry]) -> None:

@@ -20,7 +20,6 @@ from sync import facts
 from sync.chain import StreamId
 from sync.facts.sale import PaymentSettled, Sale, Stage
 from sync.merge.sales import SaleBody, stage_of, winner
-from sync.merge.stock import Column
 
 EventKey = tuple[str, bytes]
 """Store and event."""
@@ -73,7 +72,7 @@ def apply(unit: Unit, effects: Effects, entries: Sequence[Entry]) -> None:
             and key not in known
             and key not in marks
         ):
-            rights.move(effects, told[0], Column.USED, body.lines.sums().by_sku)
+            rights.use(effects, told[0], body)
             _insert(unit, effects, told[0].place, key[1], body, Stage.CLOSED)
         else:
             before, noted = known.get(key), marks.get(key, [])
