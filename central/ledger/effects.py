@@ -19,15 +19,25 @@ from sync.merge.stock import Column
 StreamKey = tuple[str, bytes, int]
 """Store, node, incarnation."""
 
-_ADD_RIGHTS = (
-    "ON CONFLICT (store, cell, node, incarnation) DO UPDATE SET "
-    + ", ".join(
-        f"{column.name.lower()} = rights.{column.name.lower()} + excluded.{column.name.lower()}"
-        for column in Column
+
+def _adding(*columns: Column) -> str:
+    """Return what to do with a row that is there: add to some of its columns."""
+    sums = [
+        f"{name} = rights.{name} + excluded.{name}"
+        for name in (column.name.lower() for column in columns)
+    ]
+    newest = (
+        "as_of_ms = CASE WHEN excluded.as_of_ms > rights.as_of_ms "
+        "THEN excluded.as_of_ms ELSE rights.as_of_ms END"
     )
-    + ", as_of_ms = CASE WHEN excluded.as_of_ms > rights.as_of_ms "
-    "THEN excluded.as_of_ms ELSE rights.as_of_ms END"
-)
+    taken = "ON CONFLICT (store, cell, node, incarnation) DO UPDATE SET "
+    return taken + ", ".join([*sums, newest])
+
+
+_ADD_RIGHTS = _adding(*Column)
+_ADD_USED = _adding(Column.USED)
+"""Most streams only sell, and a column that is not named costs nothing."""
+
 _MOVE_SALE = (
     "ON CONFLICT (store, sale) DO UPDATE SET stage = excluded.stage, change = excluded.change"
 )
@@ -126,9 +136,13 @@ class Effects:
         for table, rows in self.rows.items():
             bulk.insert(unit.connection, table, rows)
         bulk.insert(unit.connection, SALES, self.moved_sales, _MOVE_SALE)
-        moved = [row for key, some in sorted(self.moved.items()) for row in some.rows(key)]
-        moved.sort()
-        bulk.insert(unit.connection, RIGHTS, moved, _ADD_RIGHTS)
+        moved: dict[str, list[bulk.Row]] = {_ADD_USED: [], _ADD_RIGHTS: []}
+        for key, some in self.moved.items():
+            only_sold = some.columns.keys() <= {Column.USED}
+            moved[_ADD_USED if only_sold else _ADD_RIGHTS] += some.rows(key)
+        for adding, grown in moved.items():
+            grown.sort()
+            bulk.insert(unit.connection, RIGHTS, grown, adding)
         late = [(*place, *what) for place, what in self.late.items()]
         bulk.insert(unit.connection, LATE, late, "ON CONFLICT DO NOTHING")
         totals = [
