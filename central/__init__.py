@@ -6,6 +6,7 @@ the folder, and `app` builds the rest, one screen that reads like a list.
 * `ledger`: the journal and its views, and the one thread that writes; the only SQL here.
 * `nodes`: the authority, enrolment, and the exchange with stores.
 * `catalogue`: what is sold and for how much, from a spreadsheet into facts.
+* `stock`: what stores have, and what head office promises of it.
 * `orders`, `office`: what a person at head office can order, and carrying it out; the
   commands and the API both call it. `founding`: making one where there was none.
 * `api`: HTTP: JSON for programs, the status page for people.

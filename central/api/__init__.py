@@ -2,5 +2,6 @@
 
 * `server`: the application, its routes and its socket.
 * `refusals`: every error as a problem document.
-* `access`: tokens and cookies. `questions`, `machines`, `pages`, `orders`: the answers.
+* `access`: tokens and cookies. `questions`, `promises`, `machines`, `pages`: the
+  answers.
 """

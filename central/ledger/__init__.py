@@ -5,8 +5,9 @@
 * `journal`, `ingest`, `author`: streams of facts, taken in or written here.
 * `lives`, `fences`, `witness`: central's own lives, how a stream that is over is closed, and how
   a ledger that was put back is noticed.
-* `views`, `effects`, `sales`, `deliveries`, `papers`, `reference`: what the facts come to.
-* `reading`, `selling`, `assortment`: questions; `codes`, `tokens`, `contacts`: truth beside the
-  journal. `upkeep`: verify, back up, restore.
+* `views`, `effects`, `entry`: what the facts come to, by subject: `sales`, `deliveries`,
+  `papers`, `rights`, `promises`, `reference`.
+* `reading`, `selling`, `assortment`, `shelves`, `promised`: questions; `codes`, `tokens`,
+  `contacts`: truth beside the journal. `upkeep`, `comparing`: verify, back up, restore.
 * `ledger`: the face of it all, for asyncio.
 """

@@ -5,4 +5,6 @@
 * `policy`: how articles are promised. `late`: what stands beyond a fence.
 * `promising`: making, confirming, releasing; each inside one transaction.
 * `keeping`: what happens by itself: expiry, rights asked for and given, orders moved.
+* `inbox`: what waits for a person, and the figures. `request`: what the API takes and tells.
+* `desk`: what a person orders by command.
 """

@@ -2,7 +2,7 @@
 
 * `routes`: the one literal table; aiohttp routes by it and `/openapi.json` describes it.
 * `server`: sockets, tokens, bodies and errors; knows nothing of sales.
-* `sales`, `tills`, `node`: the handlers, a few lines each around `edge.till`.
+* `sales`, `orders`, `tills`, `node`: the handlers, a few lines each around `edge.till`.
 * `answers`: what they say. What they are asked stands in `edge.till.request`.
 * `refusals`: an error becomes a problem document.
 

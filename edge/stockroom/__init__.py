@@ -2,6 +2,7 @@
 
 * `documents`: deliveries, write-offs, returns, transfers; each one a fact.
 * `counting`: count sheets, filled in while selling goes on.
+* `orders`: what head office promised of this store's goods, and what became of it.
 * `asking`: asks others of the place for rights, before a sale goes beyond our own.
 * `request`: what a client may ask to have recorded.
 
