@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable
 
 import structlog
+from sqlalchemy import Connection
 
 from central.ledger import author, promised, shelves
 from central.ledger.errors import LedgerUnavailable, Refused
-from central.ledger.ledger import Ledger
-from central.ledger.unit import Unit
+from central.ledger.ledger import Ledger, wall_ms
+from central.ledger.unit import Own, Unit
 from central.stock import promising
 from sync.facts.order import Ending
 from sync.facts.rights import CellLines, Move, RightsMoved
@@ -132,18 +133,37 @@ async def keep(ledger: Ledger, monotonic: Callable[[], float] = time.monotonic) 
 
 
 async def _turn(ledger: Ledger) -> float:
-    """Take a turn; return in how many seconds the next one is due at the latest."""
+    """Take a turn if there is something to do; return in how many seconds to look again.
 
-    def work(unit: Unit) -> int | None:
-        turn(unit)
-        due_ms = promised.next_due_ms(unit.connection)
-        return None if due_ms is None else due_ms - unit.now_ms
+    Looking is left to a reader: the writing thread is for what must be written.
+    """
+    own = ledger.own
+
+    def look(connection: Connection) -> tuple[bool, int | None]:
+        now_ms = wall_ms()
+        due_ms = promised.next_due_ms(connection)
+        return waits(connection, own, now_ms), None if due_ms is None else due_ms - now_ms
 
     try:
-        left_ms = await ledger.write(work)
+        waiting, left_ms = await ledger.read(look)
+        if waiting:
+            await ledger.write(turn)
     except (LedgerUnavailable, Refused) as error:
         log.warning("promises were not looked after; again in a while", reason=str(error))
         left_ms = 1000
     if left_ms is None:
         return _LONGEST_S
     return min(_LONGEST_S, max(_PAUSE_S, left_ms / 1000))
+
+
+def waits(connection: Connection, own: Own, now_ms: int) -> bool:
+    """Whether there may be something for a turn to do."""
+    if promised.due(connection, now_ms, 1) or promised.short(connection):
+        return True
+    for wish in promised.wishes(connection, own.node, now_ms - WISH_MS):
+        held = shelves.of_store(connection, wish.store, list(wish.amounts)).values()
+        if any(shelf.right(own.stream(wish.store)) > 0 for shelf in held):
+            return True
+    return any(
+        shelf.reserved > max(0, shelf.physical) for shelf in shelves.reserved_now(connection)
+    )
