@@ -29,6 +29,7 @@ MOST = 500
 _PAUSE_S = 0.2
 """Between two turns: news comes in floods."""
 
+_WHILE_S = 2.0
 _LONGEST_S = 60.0
 
 log = structlog.get_logger()
@@ -150,9 +151,11 @@ async def _turn(ledger: Ledger) -> float:
             await ledger.write(turn)
     except (LedgerUnavailable, Refused) as error:
         log.warning("promises were not looked after; again in a while", reason=str(error))
-        left_ms = 1000
+        return _WHILE_S
     if left_ms is None:
         return _LONGEST_S
+    if left_ms <= 0:  # of a life that is not fenced yet: it cannot be ended now
+        return _WHILE_S
     return min(_LONGEST_S, max(_PAUSE_S, left_ms / 1000))
 
 
