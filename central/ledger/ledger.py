@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import NoReturn, TypeAlias, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection
@@ -23,6 +23,9 @@ from sync.facts.node import NodeEnrolled
 from sync.identity import node_id, raw_public
 
 T = TypeVar("T")
+
+Moment: TypeAlias = Connection
+"""What a question is asked of: the ledger as it stood at one moment."""
 
 
 class Ledger:
@@ -162,4 +165,4 @@ class Ledger:
         self._witness.close()
 
 
-__all__ = ["Ledger", "wall_ms"]
+__all__ = ["Ledger", "Moment", "wall_ms"]

@@ -3,9 +3,9 @@
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection
 
 from central.ledger import promised, shelves
+from central.ledger.ledger import Moment
 from sync.chain import life
 from sync.facts.order import Ending
 
@@ -77,7 +77,7 @@ class RefusedArticle(msgspec.Struct, frozen=True):
     last_ms: int
 
 
-def exceptions(connection: Connection, own: bytes) -> list[Waiting]:
+def exceptions(connection: Moment, own: bytes) -> list[Waiting]:
     """Return all that waits for a person."""
     found = []
     for part, missing in promised.short(connection):
@@ -143,7 +143,7 @@ def exceptions(connection: Connection, own: bytes) -> list[Waiting]:
     return found[:MOST]
 
 
-def figures(connection: Connection) -> Figures:
+def figures(connection: Moment) -> Figures:
     """Return how well promising works."""
     counts = promised.counts(connection)
     sums = promised.refusal_sums(connection)

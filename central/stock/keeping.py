@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable
 
 import structlog
-from sqlalchemy import Connection
 
 from central.ledger import author, promised, shelves
 from central.ledger.errors import LedgerUnavailable, Refused
-from central.ledger.ledger import Ledger, wall_ms
+from central.ledger.ledger import Ledger, Moment, wall_ms
 from central.ledger.unit import Own, Unit
 from central.stock import promising
 from sync.facts.order import Ending
@@ -140,7 +139,7 @@ async def _turn(ledger: Ledger) -> float:
     """
     own = ledger.own
 
-    def look(connection: Connection) -> tuple[bool, int | None]:
+    def look(connection: Moment) -> tuple[bool, int | None]:
         now_ms = wall_ms()
         due_ms = promised.next_due_ms(connection)
         return waits(connection, own, now_ms), None if due_ms is None else due_ms - now_ms
@@ -159,7 +158,7 @@ async def _turn(ledger: Ledger) -> float:
     return min(_LONGEST_S, max(_PAUSE_S, left_ms / 1000))
 
 
-def waits(connection: Connection, own: Own, now_ms: int) -> bool:
+def waits(connection: Moment, own: Own, now_ms: int) -> bool:
     """Whether there may be something for a turn to do."""
     if promised.due(connection, now_ms, 1) or promised.short(connection):
         return True
