@@ -126,19 +126,6 @@ class PolicyList(msgspec.Struct, frozen=True, tag="stock policy list"):
     """Tell how articles are promised."""
 
 
-class LateList(msgspec.Struct, frozen=True, tag="stock late list"):
-    """Tell which facts came after the end of their stream."""
-
-
-class LateAccept(msgspec.Struct, frozen=True, tag="stock late accept"):
-    """Count what late facts did to the goods."""
-
-    node: str
-    store: str
-    who: str
-    why: str = ""
-
-
 class PromiseGiveUp(msgspec.Struct, frozen=True, tag="promise give-up"):
     """Break a promise a store is short of."""
 
@@ -165,7 +152,5 @@ Order = (
     | JournalVerify
     | PolicySet
     | PolicyList
-    | LateList
-    | LateAccept
     | PromiseGiveUp
 )

@@ -50,17 +50,12 @@ token = typer.Typer(help="Tokens for programs and people.", no_args_is_help=True
 catalogue = typer.Typer(help="What is sold, and for how much.", no_args_is_help=True)
 node = typer.Typer(help="Machines in stores.", no_args_is_help=True)
 customer = typer.Typer(help="Customers.", no_args_is_help=True)
-stock = typer.Typer(help="Goods between stores.", no_args_is_help=True)
 stream = typer.Typer(help="Streams that are over.", no_args_is_help=True)
 journal = typer.Typer(help="The journal of facts.", no_args_is_help=True)
-stock = typer.Typer(
-    help="How stock is promised, and what waits for a person.", no_args_is_help=True
-)
+stock = typer.Typer(help="How stock is promised, and goods between stores.", no_args_is_help=True)
 policy = typer.Typer(help="How articles are promised.", no_args_is_help=True)
-late = typer.Typer(help="Facts that came after the end of their stream.", no_args_is_help=True)
 promise = typer.Typer(help="Promises.", no_args_is_help=True)
 stock.add_typer(policy, name="policy")
-stock.add_typer(late, name="late")
 for name, group in {
     "store": store,
     "token": token,
@@ -70,7 +65,6 @@ for name, group in {
     "stock": stock,
     "stream": stream,
     "journal": journal,
-    "stock": stock,
     "promise": promise,
 }.items():
     app.add_typer(group, name=name)
@@ -348,26 +342,6 @@ def policy_set(
 def policy_list(data: Data, as_json: AsJson = False) -> None:
     """Tell how articles are promised."""
     _answer(lambda: desk.ask(Folder(data), orders.PolicyList()), as_json, show.policy_list)
-
-
-@late.command("list")
-def late_list(data: Data, as_json: AsJson = False) -> None:
-    """Tell which facts came after the end of their stream."""
-    _answer(lambda: desk.ask(Folder(data), orders.LateList()), as_json, show.late_list)
-
-
-@late.command("accept")
-def late_accept(
-    node: Annotated[str, typer.Argument(help="Its name, or the beginning of it.")],
-    data: Data,
-    store: Annotated[str, typer.Option(help="The node's store.")],
-    who: Who,
-    why: Why = "",
-    as_json: AsJson = False,
-) -> None:
-    """Count what late facts did to the goods."""
-    order = orders.LateAccept(node, store, who, why)
-    _answer(lambda: desk.ask(Folder(data), order), as_json, show.late_accept)
 
 
 @promise.command("give-up")

@@ -197,29 +197,6 @@ def _policy(row: dict[str, Any]) -> str:
     )
 
 
-def late_list(told: dict[str, Any]) -> str:
-    """Of `stock late list`."""
-    rows = [("store", "node", "life", "facts", "first", "last")]
-    rows += [
-        (
-            row["store"],
-            row["node"],
-            row["incarnation"],
-            str(len(row["facts"])),
-            str(row["facts"][0]["number"]),
-            str(row["facts"][-1]["number"]),
-        )
-        for row in told["late"]
-    ]
-    return table(rows) if told["late"] else "Nothing came after the end of its stream."
-
-
-def late_accept(told: dict[str, Any]) -> str:
-    """Of `stock late accept`."""
-    goods = ", ".join(f"{sku} {milli / 1000:+g}" for sku, milli in told["goods_milli"].items())
-    return f"Counted for store {told['store']}: {goods or 'no goods moved'}."
-
-
 def promise_give_up(told: dict[str, Any]) -> str:
     """Of `promise give-up`."""
     goods = ", ".join(f"{sku} {milli / 1000:g}" for sku, milli in told["given_up_milli"].items())

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Table
 
-from central.ledger import journal, views
+from central.ledger import fences, journal, views
 from central.ledger.database import Database
 from central.ledger.errors import LedgerUnavailable
 from central.ledger.published import load_members
@@ -57,7 +57,12 @@ def _rebuild(path: Path, own: Own) -> None:
     connection = database.open()
     try:
         with connection.begin():
-            state = State(own, journal.load_cursors(connection), load_members(connection))
+            state = State(
+                own,
+                cursors=journal.load_cursors(connection),
+                members=load_members(connection),
+            )
+            fences.load(connection, state)
             unit = Unit(connection, state, 0)
             views.rebuild(unit)
             unit.flush()

@@ -12,7 +12,7 @@ from sqlalchemy import Table
 
 from central.ledger import bulk
 from central.ledger.journal import Place
-from central.ledger.tables import LATE, RIGHTS, SALES, TOTALS
+from central.ledger.tables import RIGHTS, SALES, TOTALS
 from central.ledger.unit import Unit
 from sync.merge.stock import Column
 
@@ -115,12 +115,6 @@ class Effects:
     rows: dict[Table, list[bulk.Row]] = field(default_factory=lambda: defaultdict(list))
     """Plain inserts; no two facts make the same key."""
 
-    late: dict[Place, tuple[bytes, str]] = field(default_factory=dict)
-    """Facts beyond a fence that would have moved a row: event and kind."""
-
-    touched: dict[Place, tuple[bytes, str]] | None = None
-    """Facts that moved a row, if anybody wants to know."""
-
     moved_sales: list[bulk.Row] = field(default_factory=list)
     """Rows of sales that are there already and have another stage now."""
 
@@ -143,8 +137,6 @@ class Effects:
         for adding, grown in moved.items():
             grown.sort()
             bulk.insert(unit.connection, RIGHTS, grown, adding)
-        late = [(*place, *what) for place, what in self.late.items()]
-        bulk.insert(unit.connection, LATE, late, "ON CONFLICT DO NOTHING")
         totals = [
             (store, effects.sales, effects.lines, effects.quantity_milli, effects.total_minor)
             for store, effects in sorted(self.stores.items())

@@ -74,7 +74,8 @@ def current(connection: Connection, node: bytes, witness: Witness, *, doubt: boo
         or forked
         or doubt
         or own.get(_PLACE, here) != here
-        or (seen and (seen.incarnation != incarnation or seen.facts > written))
+        # A witness of no life saw a run that wrote nothing.
+        or (seen and seen.incarnation and (seen.incarnation != incarnation or seen.facts > written))
     )
     connection.execute(delete(OWN).where(OWN.c.name == _PLACE))
     connection.execute(insert(OWN).values(store=ALL, name=_PLACE, value=here))

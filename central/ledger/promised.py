@@ -10,8 +10,6 @@ from central.ledger import bulk
 from central.ledger.tables import (
     BROKEN,
     GIFTS,
-    LATE,
-    LATE_SETTLED,
     NODES,
     ORDER_ANSWERS,
     PROMISE_LINES,
@@ -335,25 +333,3 @@ def counts(connection: Connection) -> dict[Ending | None, int]:
         select(PROMISES.c.ended, func.count()).where(PROMISES.c.seq > 0).group_by(PROMISES.c.ended)
     )
     return {Ending(ended) if ended else None: count for ended, count in rows}
-
-
-# --- beyond fences -------------------------------------------------------------------
-
-
-def late(connection: Connection) -> dict[StreamId, list[tuple[int, str]]]:
-    """Return facts beyond a fence that nobody has settled: stream to numbers and kinds."""
-    same = and_(
-        LATE.c.store == LATE_SETTLED.c.store,
-        LATE.c.node == LATE_SETTLED.c.node,
-        LATE.c.incarnation == LATE_SETTLED.c.incarnation,
-    )
-    rows = connection.execute(
-        select(LATE, LATE_SETTLED.c.upto)
-        .outerjoin(LATE_SETTLED, same)
-        .order_by(LATE.c.store, LATE.c.node, LATE.c.incarnation, LATE.c.seq)
-    )
-    found: dict[StreamId, list[tuple[int, str]]] = defaultdict(list)
-    for row in rows:
-        if row.upto is None or row.seq > row.upto:
-            found[StreamId(row.node, row.incarnation, row.store)].append((row.seq, row.kind))
-    return found

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, select
+from sqlalchemy import Connection, Row, and_, select
 
 from central.ledger import bulk, journal
 from central.ledger.effects import Effects, StreamKey
@@ -23,8 +23,6 @@ from central.ledger.tables import (
     FACTS,
     FENCES,
     GIFTS,
-    LATE,
-    LATE_SETTLED,
     POLICIES,
     SALE_MARKS,
     SALES,
@@ -36,14 +34,14 @@ from sync.chain import Fact, StreamId
 from sync.clock import hlc_ms
 from sync.facts.count import CountPosted
 from sync.facts.node import StreamClosed
-from sync.facts.rights import LateSettled, Move, RightsMoved, RightsWanted, StockPolicy
+from sync.facts.rights import Move, RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import Sale, SaleClosed, SaleVoided, Stage
 from sync.facts.stock import GoodsMoved, GoodsReceived
 from sync.merge import stock
 from sync.merge.stock import Column, Deltas
 
-KINDS = (RightsMoved, RightsWanted, StockPolicy, GoodsMoved, CountPosted, LateSettled)
-CENTRALS = (StockPolicy, LateSettled)
+KINDS = (RightsMoved, RightsWanted, StockPolicy, GoodsMoved, CountPosted)
+CENTRALS = (StockPolicy,)
 """Only head office may say these."""
 
 _MOVING = (
@@ -110,14 +108,11 @@ def use(effects: Effects, entry: Entry, sale: Sale) -> None:
 def _grown(
     effects: Effects, entry: Entry, column: Column, cells: Iterable[str]
 ) -> dict[str, int] | None:
-    """Return the column to add to; None where a fact is late and moves nothing."""
+    """Return the column to add to; None where a fact is beyond a fence and moves nothing."""
     fact, place = entry.fact, entry.place
     moved = effects.moved[place[:3]]
     moved.mention(cells, hlc_ms(fact.hlc))
-    if effects.touched is not None:
-        effects.touched[place] = (fact.event, fact.kind)
     if effects.beyond(place):
-        effects.late[place] = (fact.event, fact.kind)
         return None
     return moved.column(column)
 
@@ -146,16 +141,6 @@ def apply(unit: Unit, effects: Effects, entries: Sequence[Entry]) -> None:
                     POLICIES,
                     [(*row, fact.hlc, node, incarnation, seq)],
                     _LATEST_POLICY,
-                )
-            case LateSettled():
-                stream = body.stream
-                bulk.insert(
-                    unit.connection,
-                    LATE_SETTLED,
-                    [(stream.scope, stream.node, stream.incarnation, body.upto)],
-                    "ON CONFLICT (store, node, incarnation) DO UPDATE SET upto = "
-                    "CASE WHEN excluded.upto > late_settled.upto THEN excluded.upto "
-                    "ELSE late_settled.upto END",
                 )
 
 
@@ -294,7 +279,7 @@ def _recount(unit: Unit, effects: Effects, key: StreamKey, ends: tuple[int, int]
     """Take back, or add, what stands between two ends of a stream, old and new."""
     old, new = ends
     sign = -1 if new < old else 1
-    scratch = Effects(touched={})
+    scratch = Effects()
     _replay(unit, scratch, key, min(ends), max(ends))
     for stream, moved in scratch.moved.items():
         ours = effects.moved[stream]
@@ -304,23 +289,12 @@ def _recount(unit: Unit, effects: Effects, key: StreamKey, ends: tuple[int, int]
                 column_of[cell] += sign * milli
         for cell, at_ms in moved.as_of_ms.items():
             ours.mention((cell,), at_ms)
-    if sign < 0:
-        effects.late.update(scratch.touched or {})
-        return
-    unit.connection.execute(
-        delete(LATE).where(
-            LATE.c.store == key[0],
-            LATE.c.node == key[1],
-            LATE.c.incarnation == key[2],
-            LATE.c.seq <= new,
-        )
-    )
 
 
 def _replay(unit: Unit, effects: Effects, key: StreamKey, after: int, upto: int) -> None:
     """Add up what the facts of a stretch of a stream move."""
     while after < upto:
-        entries = late(unit.connection, key, after, upto, _REPLAY)
+        entries = _stretch(unit.connection, key, after, upto, _REPLAY)
         if not entries:
             return
         lost = doubles(
@@ -345,20 +319,6 @@ def _replay(unit: Unit, effects: Effects, key: StreamKey, after: int, upto: int)
         after = entries[-1].place[3]
 
 
-def goods_of(unit: Unit, stream: StreamId, numbers: Sequence[int]) -> dict[str, int]:
-    """Return what facts of a stream did to the goods: cell to what came, or went (negative)."""
-    key = (stream.scope, stream.node, stream.incarnation)
-    found: dict[str, int] = defaultdict(int)
-    for number in numbers:
-        scratch = Effects()
-        _replay(unit, scratch, key, number - 1, number)
-        columns = scratch.moved[key].columns
-        for column, sign in _GOODS.items():
-            for cell, milli in columns.get(column, {}).items():
-                found[cell] += sign * milli
-    return dict(found)
-
-
 def _counts(unit: Unit, entry: Entry) -> list[Place]:
     """Return the delivery that counts for an event, if an earlier one of the same stream."""
     found = unit.connection.execute(
@@ -370,7 +330,9 @@ def _counts(unit: Unit, entry: Entry) -> list[Place]:
     return [place for place in places if place[:3] == entry.place[:3] and place < entry.place]
 
 
-def late(connection: Connection, key: StreamKey, after: int, upto: int, most: int) -> list[Entry]:
+def _stretch(
+    connection: Connection, key: StreamKey, after: int, upto: int, most: int
+) -> list[Entry]:
     """Return facts of a stretch of a stream that may move rows, in their order."""
     rows = connection.execute(
         select(FACTS)

@@ -170,8 +170,6 @@ Index("rights_cell", RIGHTS.c.cell)
 Index(
     "rights_reserved", RIGHTS.c.cell, RIGHTS.c.store, sqlite_where=text("held - freed - done > 0")
 )
-LATE = _table("late", *_place(), _blob("event"), _text("kind"))  # beyond a fence: for a person
-LATE_SETTLED = _table("late_settled", *_stream(), _int("upto"))
 POLICIES = _table(
     "policies",
     _text("store", primary_key=True),
@@ -416,8 +414,6 @@ VIEWS = (
     PAPERS,
     DUPLICATES,
     RIGHTS,
-    LATE,
-    LATE_SETTLED,
     POLICIES,
     WANTED,
     GIFTS,

@@ -46,7 +46,7 @@ class Witness:
         self._ledger = self.ledger = ledger
         self._path = ledger.with_name(ledger.name + ".life")
         self.before = _read(self._path)
-        self._now = Seen(0, 0, 0)
+        self._now = self.before._replace(touched_ns=0) if self.before else Seen(0, 0, 0)
 
     def note(self, incarnation: int, facts: int) -> None:
         """Note how much central has written. After each commit that wrote something."""

@@ -4,23 +4,16 @@ from typing import Any
 from uuid import UUID
 
 from central import orders
-from central.ledger import promised, shelves
+from central.ledger import shelves
 from central.ledger.errors import Refused
 from central.ledger.ledger import Ledger
-from central.stock import late, policy, promising
-from sync.chain import life
+from central.stock import policy, promising
 from sync.facts.rights import StockPolicy
 
 MAX_WHO = 100
 MAX_WHY = 500
 
-Order = (
-    orders.PolicySet
-    | orders.PolicyList
-    | orders.LateList
-    | orders.LateAccept
-    | orders.PromiseGiveUp
-)
+Order = orders.PolicySet | orders.PolicyList | orders.PromiseGiveUp
 
 
 async def carry_out(ledger: Ledger, order: Order) -> dict[str, Any]:
@@ -35,25 +28,6 @@ async def carry_out(ledger: Ledger, order: Order) -> dict[str, Any]:
             return await _set(ledger, order)
         case orders.PolicyList():
             return {"policies": await policies(ledger)}
-        case orders.LateList():
-            return {
-                "late": [
-                    {
-                        "store": stream.scope,
-                        "node": stream.node.hex(),
-                        "incarnation": life(stream.incarnation),
-                        "facts": [{"number": number, "kind": kind} for number, kind in numbers],
-                    }
-                    for stream, numbers in (await ledger.read(promised.late)).items()
-                ]
-            }
-        case orders.LateAccept():
-            who = _who(order.who)
-            why = order.why[:MAX_WHY]
-            moved = await ledger.write(
-                lambda unit: late.accept(unit, order.store, order.node, who, why)
-            )
-            return {"store": order.store, "node": order.node, "goods_milli": moved}
         case orders.PromiseGiveUp():
             return await _give_up(ledger, order)
 

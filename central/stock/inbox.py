@@ -126,20 +126,6 @@ def exceptions(connection: Moment, own: bytes) -> list[Waiting]:
                         "count the article; as much is kept back until it is covered",
                     )
                 )
-    for stream, numbers in promised.late(connection).items():
-        node = stream.node.hex()
-        found.append(
-            Waiting(
-                "late",
-                stream.scope,
-                "",
-                0,
-                "",
-                f"{node} {life(stream.incarnation)}",
-                f"{len(numbers)} facts, {numbers[0][0]} to {numbers[-1][0]}, came after its end.",
-                f"karb-central stock late accept {node[:12]} --store {stream.scope} --who NAME",
-            )
-        )
     return found[:MOST]
 
 

@@ -124,7 +124,7 @@ class Views:
                 "INSERT OR IGNORE INTO quarantine VALUES (?, ?, ?)", (id_, fact.seq, str(error))
             )
 
-    def apply(self, id_: int, stream: StreamId, fact: Fact, body: Body) -> None:  # noqa: C901, PLR0912 - one case a kind
+    def apply(self, id_: int, stream: StreamId, fact: Fact, body: Body) -> None:  # noqa: C901, PLR0912, PLR0915 - one case a kind
         """Apply a fact whose body is known to be sound."""
         first, sums = True, None
         match body:

@@ -32,7 +32,7 @@ from sync.facts.order import (
     PromiseMade,
 )
 from sync.facts.person import PersonForgotten, Sealed, opens, sealed_in
-from sync.facts.rights import LateSettled, RightsMoved, RightsWanted, StockPolicy
+from sync.facts.rights import RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import PaymentSettled, Sale, SaleClosed, SaleFiscalised, SaleVoided
 from sync.facts.stock import GoodsMoved, GoodsReceived, TransferAnnounced
 
@@ -55,7 +55,6 @@ Body = (
     | RightsMoved
     | RightsWanted
     | StockPolicy
-    | LateSettled
     | PromiseMade
     | PromiseEnded
     | PromiseBroken
@@ -93,7 +92,6 @@ KINDS: dict[tuple[str, int], type[Body]] = {
     ("rights", 1): RightsMoved,
     ("rights.wanted", 1): RightsWanted,
     ("stock.policy", 1): StockPolicy,
-    ("rights.late", 1): LateSettled,
     ("promise.made", 1): PromiseMade,
     ("promise.ended", 1): PromiseEnded,
     ("promise.broken", 1): PromiseBroken,

@@ -152,21 +152,3 @@ class StockPolicy(msgspec.Struct, frozen=True, array_like=True):
         if not 0 <= self.web_percent <= 100:
             return f"web share {self.web_percent} %: expected 0 to 100"
         return "" if 0 <= self.floor_milli < MOST else f"floor {self.floor_milli} thousandths"
-
-
-class LateSettled(msgspec.Struct, frozen=True, array_like=True):
-    """A person looked at facts that stand beyond a fence and counted them. Written by central.
-
-    What they mean for the goods stands beside it, as facts that move central's row.
-    """
-
-    stream: StreamId
-    upto: Whole
-    """Number of the last one."""
-
-    who: str
-    why: str = ""
-
-    def reason(self) -> str:
-        """Why this cannot be true; empty if it can."""
-        return "" if self.upto > 0 and self.who else "expected a number and a person"

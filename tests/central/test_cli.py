@@ -226,8 +226,5 @@ def test_policies_and_what_waits(made, tmp_path):
     ):
         done = karb("stock", "policy", "set", *words, data=data, check=code)
         assert told in json.loads(done.stdout)["error"]
-    assert "Nothing" in karb("stock", "late", "list", data=data, as_json=False, check=0).stdout
-    words = ("late", "accept", "aa", "--store", "S1", "--who", "anna")
-    assert "aa" in json.loads(karb("stock", *words, data=data, check=4).stdout)["error"]
     words = ("give-up", "x", "--store", "S1", "--who", "anna")
     assert "UUID" in json.loads(karb("promise", *words, data=data, check=4).stdout)["error"]

@@ -19,7 +19,7 @@ from sync.facts.order import Answer, Ending, OrderAnswered, OrderPlaced
 from sync.facts.rights import CellLines, Move, RightsMoved, RightsWanted
 from sync.facts.stock import GoodsMoved, Movement
 from sync.identity import Identity, raw_public
-from tests.central.machine import delivery, enrol, sale
+from tests.central.machine import delivery, sale
 
 JSON = {"Content-Type": "application/json"}
 ARTICLES = {
@@ -385,34 +385,6 @@ async def test_policies(lab, web):
         with pytest.raises(Refused, match=word):
             await lab.order(order)
     await web.post("/v1/stock/policies", {"target": "A", "web_percent": 101}, status=422)
-
-
-async def test_late_facts_wait_for_a_person_and_are_counted(lab, web):
-    machine = await stocked(lab, give=0 + 1000, have=8000)
-    other = await enrol(lab.url, await lab.code("S1"), lab.tmp, incarnation=9)
-    other.writer.write(sale(("B", 1, 100)))
-    await other.exchange(other.writer.batch())
-    held = machine.writer.head
-    fence = StreamClosed(held.stream, held.seq, held.hash, other.writer.stream, "lost")
-    await lab.ledger.write(lambda unit: author.write(unit, "S1", [(b"f" * 16, fence)]))
-    row = await web.stock("S1", "A")
-    by = {r["holder"]: (r["right_milli"], r["closed"]) for r in row["rights"]}
-    assert by[machine.writer.stream.node.hex()] == (0, True)
-    assert by[other.writer.stream.node.hex()] == (7000, False)
-    # What the lost machine still sold turns up: its sale counts, its goods wait.
-    await say(machine, (sale(("A", 3000, 100)), b"l" * 16))
-    assert (await web.stock("S1", "A"))["quantity_milli"] == 8000
-    (waiting,) = [w for w in (await web.get("/v1/exceptions"))["stock"] if w["kind"] == "late"]
-    assert machine.writer.stream.node.hex() in waiting["holder"]
-    node = machine.writer.stream.node.hex()[:12]
-    done = await lab.order(orders.LateAccept(node, "S1", "anna", "looked"))
-    assert done["goods_milli"] == {"A": -3000}
-    row = await web.stock("S1", "A")
-    # One by central's own right, two beyond it: kept back until they are covered.
-    assert (row["quantity_milli"], row["over_milli"], row["web_milli"]) == (5000, 2000, 0)
-    assert [w["kind"] for w in (await web.get("/v1/exceptions"))["stock"]] == []
-    with pytest.raises(Refused, match="nothing of it waits"):
-        await lab.order(orders.LateAccept(node, "S1", "anna"))
 
 
 async def test_a_restored_head_office_gets_its_promises_back_and_counts_none_twice(

@@ -49,7 +49,6 @@ from sync.facts.order import (
 from sync.facts.person import Buyer, PersonForgotten, Sealed, seal, unseal
 from sync.facts.rights import (
     CellLines,
-    LateSettled,
     Mode,
     Move,
     RightsMoved,
@@ -113,7 +112,6 @@ EXAMPLES = [
     CountPosted(1, 5, bytes(16), PostedLines.of((PostedLine("1", 5, -5, 7),)), (bytes(16),)),
     RightsWanted(CellLines.by_cell({"1": 1000})),
     StockPolicy("group:alkohole", Mode.STRICT, 2000, 30),
-    LateSettled(STREAM, 7, "anna", "counted by hand"),
     PromiseMade("web", 1, 2, CellLines.by_cell({"1": 1000}), bytes(32), ("S1", "S2")),
     PromiseEnded(STREAM, Ending.EXPIRED),
     PromiseBroken(CellLines.by_cell({"1": 1000}), "anna", "the buyer was told"),

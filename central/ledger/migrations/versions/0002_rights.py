@@ -24,12 +24,6 @@ def upgrade() -> None:
     op.create_index("rights_cell", "rights", ["cell"])
     _partial("rights_reserved", "rights", "cell store", "held - freed - done > 0")
     _create(
-        "late",
-        "t:store b:node i:incarnation i:seq b:event t:kind",
-        "store node incarnation seq",
-    )
-    _create("late_settled", "t:store b:node i:incarnation i:upto", "store node incarnation")
-    _create(
         "policies",
         "t:store t:target i:mode i:floor_milli i:web_percent i:hlc b:node i:incarnation i:seq",
         "store target",
