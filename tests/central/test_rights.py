@@ -164,7 +164,7 @@ def test_rows_are_what_each_stream_says_in_any_order(new_desk, streams, data):
 
 
 def moved(rows):
-    """Rows that moved at all, without their age: a fact beyond a fence mentions its cells or not."""
+    """Rows that moved at all, without their age: what is beyond a fence may mention its cells."""
     return {key: row[:-1] for key, row in rows.items() if any(row[:-1])}
 
 
