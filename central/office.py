@@ -17,10 +17,21 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from central import VERSION, orders
+from central.catalogue import rates
 from central.catalogue.importer import parse
 from central.catalogue.publish import Published, publish
 from central.config import STORE, Folder
-from central.ledger import author, contacts, documents, fences, papers, reading, tokens, upkeep
+from central.ledger import (
+    assortment,
+    author,
+    contacts,
+    documents,
+    fences,
+    papers,
+    reading,
+    tokens,
+    upkeep,
+)
 from central.ledger.errors import Refused
 from central.ledger.ledger import Ledger, wall_ms
 from central.ledger.unit import Unit
@@ -65,8 +76,12 @@ class Office:
             case orders.CatalogueImport():
                 kind = "application/json" if order.name.lower().endswith(".json") else "text/csv"
                 return msgspec.to_builtins(  # type: ignore[no-any-return]
-                    await self.import_catalogue(order.content, kind)
+                    await self.import_catalogue(order.content, kind, order.name_width)
                 )
+            case orders.VatSet():
+                return await self._set_vat(order)
+            case orders.VatList():
+                return {"rates": rates.shown(await self.ledger.read(assortment.vat_table))}
             case orders.Status():
                 return msgspec.to_builtins(await self.status())  # type: ignore[no-any-return]
             case orders.StockTransfers():
@@ -148,6 +163,10 @@ class Office:
         changed = await self.ledger.write(work)
         return {"store": order.id, "name": name, "changed": changed}
 
+    async def _set_vat(self, order: orders.VatSet) -> dict[str, Any]:
+        told = rates.read(order.code, order.rate, order.since)
+        return await self.ledger.write(lambda unit: rates.publish(unit, told))
+
     async def _create_token(self, order: orders.TokenCreate) -> dict[str, Any]:
         name = order.name.strip()
         if not 0 < len(name) <= MAX_NAME:
@@ -198,14 +217,28 @@ class Office:
             )
         return {"customer": str(customer), "keys": keys, "changed": changed}
 
-    async def import_catalogue(self, data: bytes, content_type: str) -> Published:
+    async def import_catalogue(
+        self, data: bytes, content_type: str, name_width: int | None = None
+    ) -> Published:
         """Take in a catalogue: all of it, or nothing.
+
+        Args:
+            data: The file.
+            content_type: As HTTP says it.
+            name_width: Characters of a fiscal name, remembered; None: as last said.
 
         Raises:
             BadImport: Something is wrong with it; the mistakes are named.
         """
-        rows = await asyncio.to_thread(parse, data, content_type)
-        return await self.ledger.write(lambda unit: publish(unit, rows))
+        width = await self.ledger.read(assortment.name_width) if name_width is None else name_width
+        rows = await asyncio.to_thread(parse, data, content_type, width)
+
+        def work(unit: Unit) -> Published:
+            if name_width is not None:
+                assortment.keep_name_width(unit.connection, name_width)
+            return publish(unit, rows, width)
+
+        return await self.ledger.write(work)
 
     async def transfers(self, store: str | None = None) -> "list[papers.Transfer]":
         """Return what stores sent each other, and what of it arrived."""

@@ -38,6 +38,23 @@ class CatalogueImport(msgspec.Struct, frozen=True, tag="catalogue import"):
     """Of the file, for messages."""
 
     content: bytes
+    name_width: int | None = None
+    """Characters of a name on the chain's narrowest fiscal printer; None: as last said."""
+
+
+class VatSet(msgspec.Struct, frozen=True, tag="vat set"):
+    """Say what a VAT code means from a day on, in every store."""
+
+    code: str
+    rate: str
+    """Percent, as ``22`` or ``5.5``; ``zw`` or ``np``: exempt."""
+
+    since: str
+    """First day, as 2027-01-01, by the calendar of each store."""
+
+
+class VatList(msgspec.Struct, frozen=True, tag="vat list"):
+    """Tell what VAT codes mean from which day on."""
 
 
 class Status(msgspec.Struct, frozen=True, tag="status"):
@@ -140,6 +157,8 @@ Order = (
     | EnrolCode
     | TokenCreate
     | CatalogueImport
+    | VatSet
+    | VatList
     | Status
     | StockTransfers
     | NodeList

@@ -19,6 +19,8 @@ import msgspec
 from central.catalogue.article import MAX_FISCAL_NAME, ArticleRow
 from central.catalogue.columns import COLUMNS, BadCell, Column, header
 from sync.contract.problem import MAX_MISTAKES, Mistake, mistake, shown
+from sync.facts.catalogue import Article
+from sync.rules.fiscal_name import WIDTH, compared, printed
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_ROWS = 200_000
@@ -71,12 +73,14 @@ class ImportTooLarge(BadImport):
     """More bytes or rows than one import takes."""
 
 
-def parse(data: bytes, content_type: str) -> list[ArticleRow]:
+def parse(data: bytes, content_type: str, width: int = WIDTH) -> list[ArticleRow]:
     """Read a file.
 
     Args:
         data: The file as it came.
         content_type: As HTTP says it; for CSV a ``charset`` is obeyed, else found out.
+        width: Characters of a name on the narrowest fiscal printer: two articles whose
+            names are one to it must have one VAT code.
 
     Raises:
         BadImport: Something is wrong with it; nothing of it may be used.
@@ -91,14 +95,37 @@ def parse(data: bytes, content_type: str) -> list[ArticleRow]:
             ]
         )
     if media in JSON_TYPES:
-        return _parse_json(data)
-    return _parse_csv(_decoded(data, charset))
+        return _parse_json(data, width)
+    return _parse_csv(_decoded(data, charset), width)
+
+
+def namesake(
+    number: int, row: ArticleRow, whose: str, other: Article | ArticleRow, width: int
+) -> Mistake:
+    """Say that two articles are one to a fiscal printer, at two VAT codes.
+
+    Args:
+        number: Of the row.
+        row: What is to be told.
+        whose: The other one, in words.
+        other: The other one.
+        width: Of the printer's names.
+    """
+    return mistake(
+        f"row {number}, fiscal_name",
+        row.fiscal_name,
+        f"a name of its own: a fiscal printer prints {printed(row.fiscal_name, width)!r}, and "
+        f"{whose} ({other.fiscal_name!r}) has that at VAT {other.vat}, not {row.vat}",
+        "give one of them another fiscal name, or both the same VAT code",
+    )
 
 
 class _Reading:
     """Rows so far, and what is wrong so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._by_name: dict[str, tuple[int, ArticleRow]] = {}
         self.rows: list[ArticleRow] = []
         self.mistakes: list[Mistake] = []
         self._bad_rows: set[int] = set()
@@ -115,10 +142,14 @@ class _Reading:
         self.wrong(row, column, value if bad.value is None else bad.value, bad.expected, bad.cure)
 
     def wrong(self, row: int, column: str, value: object, expected: str, cure: str = "") -> None:
+        """Note what is wrong with a value."""
+        self.note(row, mistake(f"row {row}, {column}", value, expected, cure))
+
+    def note(self, row: int, what: Mistake) -> None:
         """Note a mistake; beyond the cap only the row is counted."""
         self._bad_rows.add(row)
         if not self.full:
-            self.mistakes.append(mistake(f"row {row}, {column}", value, expected, cure))
+            self.mistakes.append(what)
 
     def add(self, row: int, values: dict[str, Any], names: dict[str, str]) -> None:
         """Take a row whose cells are read; `names` are the file's own names of the fields."""
@@ -141,12 +172,18 @@ class _Reading:
                     f"each barcode on one article, {owner!r} has it",
                     "remove it from one of them",
                 )
-        if row in self._bad_rows or self.mistakes:
+        if row in self._bad_rows:
             return
         if not values.get("fiscal_name"):
             folded = " ".join(values["name"].split())
             values["fiscal_name"] = folded[:MAX_FISCAL_NAME].rstrip()
-        self.rows.append(ArticleRow(**values))
+        made = ArticleRow(**values)
+        name = compared(made.fiscal_name, self._width)
+        number, other = self._by_name.setdefault(name, (row, made))
+        if name and other.vat != made.vat:
+            self.note(row, namesake(row, made, f"row {number}", other, self._width))
+        if not self.mistakes:
+            self.rows.append(made)
 
     def finish(self) -> list[ArticleRow]:
         """Return all rows.
@@ -184,7 +221,7 @@ def _media(content_type: str) -> tuple[str, str | None]:
     return media, None
 
 
-def _parse_json(data: bytes) -> list[ArticleRow]:
+def _parse_json(data: bytes, width: int) -> list[ArticleRow]:
     try:
         whole = msgspec.json.decode(data.removeprefix(codecs.BOM_UTF8))
     except (msgspec.DecodeError, UnicodeDecodeError) as bad:
@@ -198,7 +235,7 @@ def _parse_json(data: bytes) -> list[ArticleRow]:
     if not isinstance(articles, list):
         raise BadImport([mistake("articles", type(articles).__name__, "a list of articles")])
     _check_rows(len(articles))
-    reading = _Reading()
+    reading = _Reading(width)
     names = {column.field: column.key for column in COLUMNS}
     for number, article in enumerate(articles, start=1):
         if not isinstance(article, dict):
@@ -225,13 +262,13 @@ def _unknown_keys(reading: _Reading, number: int, article: dict[str, Any]) -> No
             return
 
 
-def _parse_csv(text: str) -> list[ArticleRow]:
+def _parse_csv(text: str, width: int) -> list[ArticleRow]:
     delimiter = _delimiter(text)
     records = _records(text, delimiter)
     _, headings = next(records)
     columns = _columns(headings)
     names = {column.field: headings[place].strip() for place, column in columns}
-    reading = _Reading()
+    reading = _Reading(width)
     count = 0
     for number, cells in records:
         if not any(cell.strip() for cell in cells):

@@ -1,22 +1,26 @@
 """From rows of an import to facts: only what is new or changed, all under one revision.
 
-A price without a date holds as soon as a store hears of it. It is written from time 0,
-so that a store without a clock applies it too, unless a dated price stands in its way:
-then it is written from now.
+A date in a row is when its price begins, and whatever else changes with it: name, VAT code,
+deposit, age. A price without a date holds as soon as a store hears of it. It is written from
+time 0, so that a store without a clock applies it too, unless a dated price stands in its
+way: then it is written from now.
 """
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
 
 from central.catalogue.article import ArticleRow
+from central.catalogue.importer import BadImport, namesake
 from central.ledger import assortment, author
 from central.ledger.unit import Unit
 from sync.chain import ALL, EVENT_BYTES
 from sync.facts import Body
 from sync.facts.catalogue import Article, ArticleColumns, Articles, Price, PriceColumns, Prices
+from sync.rules.fiscal_name import WIDTH, compared
 
 MAX_ROWS = 500
 MAX_BYTES = 128 * 1024
@@ -39,20 +43,73 @@ class Published(msgspec.Struct, frozen=True):
     """Under which; 0: nothing was."""
 
 
-def publish(unit: Unit, rows: Sequence[ArticleRow]) -> Published:
-    """Write what is new or changed as facts of all stores."""
-    known = assortment.articles(unit.connection)
-    articles = [row for row in map(_article, rows) if row != known.get(row.sku)]
+def publish(unit: Unit, rows: Sequence[ArticleRow], width: int = WIDTH) -> Published:
+    """Write what is new or changed as facts of all stores.
+
+    Args:
+        unit: The transaction.
+        rows: As `importer.parse` read them.
+        width: Characters of a name on the narrowest fiscal printer.
+
+    Raises:
+        BadImport: A name is another article's at another VAT code; nothing is written.
+    """
+    skus = [row.sku for row in rows]
+    known = assortment.articles(unit.connection, skus)
+    articles: dict[int, list[Article]] = defaultdict(list)
+    for row in rows:
+        wanted, told = _article(row), known.get(row.sku)
+        # A new article is known at once, whenever its price begins; a change waits for its day.
+        begins = row.effective_from_ms or 0 if told else 0
+        if told is None or _in_force(told, begins or unit.now_ms) != wanted:
+            stands = any(entry.from_ms for entry in told or ())
+            articles[begins or (unit.now_ms if stands else 0)].append(wanted)
+    _refuse_namesakes(unit, rows, articles, width)
     prices = list(_changed(unit, rows))
-    if not articles and not prices:
+    many = sum(map(len, articles.values()))
+    if not many and not prices:
         return Published(len(rows), 0, 0, 0)
-    revision = max(assortment.last_revision(unit.connection) + 1, unit.now_ms // 1000)
-    told: list[Body] = [
-        Articles(revision, ArticleColumns.of(tuple(part))) for part in _parts(articles)
+    revision = next_revision(unit)
+    told_now: list[Body] = [
+        Articles(revision, ArticleColumns.of(tuple(part)), begins)
+        for begins, some in sorted(articles.items())
+        for part in _parts(some)
     ]
-    told += [Prices(revision, PriceColumns.of(tuple(part))) for part in _parts(prices)]
-    author.write(unit, ALL, [(secrets.token_bytes(EVENT_BYTES), body) for body in told])
-    return Published(len(rows), len(articles), len(prices), revision)
+    told_now += [Prices(revision, PriceColumns.of(tuple(part))) for part in _parts(prices)]
+    author.write(unit, ALL, [(secrets.token_bytes(EVENT_BYTES), body) for body in told_now])
+    return Published(len(rows), many, len(prices), revision)
+
+
+def next_revision(unit: Unit) -> int:
+    """Draw a revision: Unix seconds, and above every one before."""
+    return max(assortment.last_revision(unit.connection) + 1, unit.now_ms // 1000)
+
+
+def _in_force(told: Sequence[assortment.Told], at_ms: int) -> Article | None:
+    begun = [entry for entry in told if entry.from_ms <= at_ms]
+    return max(begun, key=lambda entry: entry.rank).article if begun else None
+
+
+def _refuse_namesakes(
+    unit: Unit, rows: Sequence[ArticleRow], told: Mapping[int, Sequence[Article]], width: int
+) -> None:
+    """Refuse a fiscal name that an article not in the import has at another VAT code."""
+    names = {
+        article.sku: name
+        for some in told.values()
+        for article in some
+        if (name := compared(article.fiscal_name, width))
+    }
+    others = assortment.namesakes(unit.connection, names, (row.sku for row in rows))
+    mistakes = []
+    for number, row in enumerate(rows, start=1):
+        name = names.get(row.sku, "")
+        for other in others.get(name, ()):
+            if other.vat != row.vat and compared(other.fiscal_name, width) == name:
+                mistakes.append(namesake(number, row, f"article {other.sku!r}", other, width))
+                break
+    if mistakes:
+        raise BadImport(mistakes, len(mistakes))
 
 
 def _article(row: ArticleRow) -> Article:
@@ -69,8 +126,8 @@ def _article(row: ArticleRow) -> Article:
     )
 
 
-def _changed(unit: Unit, rows: Iterable[ArticleRow]) -> Iterator[Price]:
-    prices = assortment.prices(unit.connection)
+def _changed(unit: Unit, rows: Sequence[ArticleRow]) -> Iterator[Price]:
+    prices = assortment.prices(unit.connection, [row.sku for row in rows])
     for wanted in rows:
         known = prices.get(wanted.sku, {})
         if wanted.effective_from_ms is not None:

@@ -23,6 +23,7 @@ from central.config import (
     parse_listen,
 )
 from central.ledger.errors import LedgerError, Refused, UnknownDatabase
+from sync.rules.fiscal_name import NARROWEST, WIDTH
 
 FAILED, USAGE, NOT_REACHABLE, REFUSED = 1, 2, 3, 4
 
@@ -56,6 +57,7 @@ stock = typer.Typer(help="How stock is promised, and goods between stores.", no_
 policy = typer.Typer(help="How articles are promised.", no_args_is_help=True)
 promise = typer.Typer(help="Promises.", no_args_is_help=True)
 stock.add_typer(policy, name="policy")
+vat = typer.Typer(help="VAT rates by their days.", no_args_is_help=True)
 for name, group in {
     "store": store,
     "token": token,
@@ -66,6 +68,7 @@ for name, group in {
     "stream": stream,
     "journal": journal,
     "promise": promise,
+    "vat": vat,
 }.items():
     app.add_typer(group, name=name)
 
@@ -164,6 +167,14 @@ def token_create(
 def catalogue_import(
     file: Annotated[Path, typer.Argument(help="CSV as a spreadsheet writes it, or JSON.")],
     data: Data,
+    name_width: Annotated[
+        int | None,
+        typer.Option(
+            min=NARROWEST,
+            max=WIDTH,
+            help="Characters of a name on your narrowest fiscal printer; remembered.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Take in a catalogue: all of it, or nothing and every mistake named."""
@@ -173,9 +184,28 @@ def catalogue_import(
             content = file.read_bytes()
         except OSError as error:
             raise BadConfig(f"{file}: {error.strerror}.") from error
-        return desk.ask(Folder(data), orders.CatalogueImport(file.name, content))
+        return desk.ask(Folder(data), orders.CatalogueImport(file.name, content, name_width))
 
     _answer(work, as_json, show.catalogue_import)
+
+
+@vat.command("set")
+def vat_set(
+    code: Annotated[str, typer.Argument(help="23, 8, 5, 0, zw or np.")],
+    data: Data,
+    rate: Annotated[str, typer.Option(help="Percent, such as 22; or zw.")],
+    since: Annotated[str, typer.Option(help="First day, such as 2027-01-01.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what a VAT code means from a midnight on, in every store."""
+    order = orders.VatSet(code, rate, since)
+    _answer(lambda: desk.ask(Folder(data), order), as_json, show.vat_set)
+
+
+@vat.command("list")
+def vat_list(data: Data, as_json: AsJson = False) -> None:
+    """List what VAT codes mean, by their days."""
+    _answer(lambda: desk.ask(Folder(data), orders.VatList()), as_json, show.vat_list)
 
 
 @app.command()

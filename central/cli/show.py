@@ -106,6 +106,35 @@ def stock_transfers(told: dict[str, Any]) -> str:
     return table(rows) if told["transfers"] else "No transfers yet."
 
 
+def vat_set(told: dict[str, Any]) -> str:
+    """Of `vat set`."""
+    said = "from" if told["changed"] else "was known so already, from"
+    return f"VAT {told['code']}: {_rate(told)} {said} {_day(told['since'])} on."
+
+
+def vat_list(told: dict[str, Any]) -> str:
+    """Of `vat list`."""
+    rows = [("code", "rate", "since", "until")]
+    rows += [
+        (
+            row["code"],
+            _rate(row),
+            _day(row["since"]),
+            _day(row["until"]) if row["until"] else "",
+        )
+        for row in told["rates"]
+    ]
+    return table(rows)
+
+
+def _rate(row: dict[str, Any]) -> str:
+    return "exempt" if row["exempt"] else f"{row['basis_points'] / 100:g} %"
+
+
+def _day(number: int) -> str:
+    return f"{number // 10_000}-{number // 100 % 100:02}-{number % 100:02}"
+
+
 def node_list(told: dict[str, Any]) -> str:
     """Of `node list`."""
     rows = [("node", "store", "name", "enrolled", "heard", "")]

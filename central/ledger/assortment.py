@@ -1,55 +1,175 @@
-"""What head office has said of articles and prices of all stores."""
+"""What head office has said of articles, prices and VAT of all stores."""
 
-from sqlalchemy import Connection, and_, func, select
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
-from central.ledger.tables import ARTICLES, PRICES
+from sqlalchemy import Connection, func, select
+
+from central.ledger import bulk
+from central.ledger.tables import ARTICLES, OWN, PRICES, VAT_RATES
+from central.ledger.unit import Listed
 from sync.chain import ALL
 from sync.facts.catalogue import Article
+from sync.rules.fiscal_name import WIDTH
+from sync.rules.vat import Rate, told
+
+_HIGHEST = "\U0010ffff"
 
 
-def articles(connection: Connection) -> dict[str, Article]:
-    """Return every article as it was last told."""
-    last = (
-        select(ARTICLES.c.sku, func.max(ARTICLES.c.revision).label("revision"))
-        .where(ARTICLES.c.store == ALL)
-        .group_by(ARTICLES.c.sku)
-        .subquery()
-    )
-    same = and_(ARTICLES.c.sku == last.c.sku, ARTICLES.c.revision == last.c.revision)
-    return {
-        row.sku: Article(
-            row.sku,
-            row.name,
-            row.fiscal_name,
-            row.unit,
-            row.vat,
-            tuple(row.codes.split()),
-            row.deposit_minor,
-            row.age_min,
-            row.product_group,
-        )
+class Told(NamedTuple):
+    """An article as it was told once."""
+
+    from_ms: int
+    revision: int
+    article: Article
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Of those that have begun the highest holds."""
+        return self.from_ms, self.revision
+
+
+def articles(connection: Connection, skus: Iterable[str]) -> dict[str, list[Told]]:
+    """Return all that was told of some articles."""
+    found: dict[str, list[Told]] = defaultdict(list)
+    for part in bulk.chunks(sorted(skus)):
         for row in connection.execute(
-            select(ARTICLES).join(last, same).where(ARTICLES.c.store == ALL)
+            select(ARTICLES).where(ARTICLES.c.store == ALL, ARTICLES.c.sku.in_(part))
+        ):
+            article = Article(
+                row.sku,
+                row.name,
+                row.fiscal_name,
+                row.unit,
+                row.vat,
+                tuple(row.codes.split()),
+                row.deposit_minor,
+                row.age_min,
+                row.product_group,
+            )
+            found[row.sku].append(Told(row.from_ms, row.revision, article))
+    return found
+
+
+def prices(connection: Connection, skus: Iterable[str]) -> dict[str, dict[int, int]]:
+    """Return for some articles from when (ms) which price holds (minor), as last told."""
+    found: dict[str, dict[int, int]] = {}
+    for part in bulk.chunks(sorted(skus)):
+        for row in connection.execute(
+            select(PRICES.c.sku, PRICES.c.from_ms, PRICES.c.unit_minor)
+            .where(PRICES.c.store == ALL, PRICES.c.sku.in_(part))
+            .order_by(PRICES.c.sku, PRICES.c.revision)
+        ):
+            found.setdefault(row.sku, {})[row.from_ms] = row.unit_minor  # the latest stays
+    return found
+
+
+def all_prices(connection: Connection) -> dict[str, dict[str, tuple[Listed, ...]]]:
+    """Return scope to article to all its prices."""
+    found: dict[str, dict[str, tuple[Listed, ...]]] = {}
+    for row in connection.execute(
+        select(
+            PRICES.c.store,
+            PRICES.c.sku,
+            PRICES.c.from_ms,
+            PRICES.c.revision,
+            PRICES.c.unit_minor,
+            PRICES.c.told_ms,
         )
+    ):
+        scope, sku, *rest = row
+        by_sku = found.setdefault(scope, {})
+        by_sku[sku] = (*by_sku.get(sku, ()), Listed(*rest))
+    return found
+
+
+def namesakes(
+    connection: Connection, names: Mapping[str, str], beside: Iterable[str]
+) -> dict[str, list[Article]]:
+    """Return articles whose fiscal name begins as one of some names does, as last told.
+
+    Args:
+        connection: Of the ledger.
+        names: What a printer compares (`sync.rules.fiscal_name`): of an article to be told,
+            by its sku.
+        beside: Articles that are told anew, and so do not count.
+
+    Returns:
+        By the name asked for.
+    """
+    leave = set(beside)
+    wanted = sorted(set(names.values()))
+    candidates: dict[str, set[str]] = {}
+    if len(wanted) > _MANY:
+        rows = connection.execute(
+            select(ARTICLES.c.compared, ARTICLES.c.sku).where(ARTICLES.c.store == ALL)
+        ).all()
+        by_name: dict[str, set[str]] = defaultdict(set)
+        for compared, sku in rows:
+            by_name[compared].add(sku)
+        candidates = {name: by_name[name] for name in wanted if name in by_name}
+    else:
+        for name in wanted:
+            candidates[name] = set(
+                connection.execute(
+                    select(ARTICLES.c.sku).where(
+                        ARTICLES.c.store == ALL,
+                        ARTICLES.c.compared >= name,
+                        ARTICLES.c.compared <= name + _HIGHEST,
+                    )
+                ).scalars()
+            )
+    skus = {sku for some in candidates.values() for sku in some} - leave
+    last = {
+        sku: max(rows, key=lambda told: told.revision).article
+        for sku, rows in articles(connection, skus).items()
+    }
+    return {
+        name: [last[sku] for sku in sorted(some) if sku in last]
+        for name, some in candidates.items()
     }
 
 
-def prices(connection: Connection) -> dict[str, dict[int, int]]:
-    """Return for every article from when (ms) which price holds (minor), as last told."""
-    found: dict[str, dict[int, int]] = {}
-    for row in connection.execute(
-        select(PRICES.c.sku, PRICES.c.from_ms, PRICES.c.unit_minor)
-        .where(PRICES.c.store == ALL)
-        .order_by(PRICES.c.sku, PRICES.c.revision)
-    ):
-        found.setdefault(row.sku, {})[row.from_ms] = row.unit_minor  # the latest revision stays
-    return found
+_MANY = 2000
+"""Names from which on the whole list is read once."""
+
+
+def vat_table(connection: Connection) -> tuple[Rate, ...]:
+    """Return what VAT codes mean from which day on."""
+    rows = connection.execute(
+        select(VAT_RATES.c.code, VAT_RATES.c.since, VAT_RATES.c.basis_points, VAT_RATES.c.exempt)
+        .where(VAT_RATES.c.store == ALL)
+        .order_by(VAT_RATES.c.code, VAT_RATES.c.since, VAT_RATES.c.revision)
+    )
+    return told((row.code, row.since, row.basis_points, bool(row.exempt)) for row in rows)
+
+
+def name_width(connection: Connection) -> int:
+    """Return how many characters a fiscal name has on the chain's narrowest printer."""
+    kept = connection.execute(
+        select(OWN.c.value).where(OWN.c.store == ALL, OWN.c.name == _NAME_WIDTH)
+    ).scalar()
+    return int(kept) if kept else WIDTH
+
+
+def keep_name_width(connection: Connection, width: int) -> None:
+    """Remember the width of a fiscal name."""
+    bulk.insert(
+        connection,
+        OWN,
+        [(ALL, _NAME_WIDTH, str(width))],
+        "ON CONFLICT (store, name) DO UPDATE SET value = excluded.value",
+    )
+
+
+_NAME_WIDTH = "name width"
 
 
 def last_revision(connection: Connection) -> int:
     """Return the newest revision; 0: there is none."""
     found = [
         connection.execute(select(func.max(table.c.revision)).where(table.c.store == ALL)).scalar()
-        for table in (ARTICLES, PRICES)
+        for table in (ARTICLES, PRICES, VAT_RATES)
     ]
     return max(revision or 0 for revision in found)

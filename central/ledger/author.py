@@ -54,6 +54,7 @@ def write(unit: Unit, scope: str, told: Sequence[tuple[bytes, Body]]) -> Head:
             Entry((scope, stream.node, stream.incarnation, fact.seq), fact, body)
             for fact, (_, body) in zip(made, told, strict=True)
         ],
+        new=True,
     )
     return unit.cursor(stream).head
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from central.ledger import author, documents, fences, journal, lives, views
+from central.ledger import assortment, author, documents, fences, journal, lives, views
 from central.ledger.database import READERS, Database, unusable
 from central.ledger.ingest import Incoming, Outcome
 from central.ledger.published import Published, load_members
@@ -97,6 +97,7 @@ class Ledger:
                 own = Own(node_id(raw_public(key.public_key())), key, incarnation)
                 state = State(own, cursors=cursors, members=load_members(connection))
                 fences.load(connection, state)
+                state.prices = assortment.all_prices(connection)
             state.last_hlc = max(
                 (cursor.hlc for s, cursor in cursors.items() if s.node == own.node), default=0
             )

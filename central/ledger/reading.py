@@ -11,6 +11,8 @@ from central.ledger.tables import (
     NODES,
     QUARANTINE,
     REVOKED,
+    SALES,
+    STALE_PRICES,
     STORES,
     TOTALS,
     UNREADABLE,
@@ -20,6 +22,7 @@ from central.stock.shelf import Shelf
 from sync.chain import StreamId, life
 from sync.clock import hlc_ms
 from sync.facts.node import StoreDescribed
+from sync.facts.sale import Stage
 from sync.merge import stock as counted
 
 _SHOW_STICKS_MS = 30 * 24 * 3600 * 1000
@@ -69,6 +72,9 @@ class Store(msgspec.Struct, frozen=True):
     lines: int
     quantity_milli: int
     total_minor: int
+    stale_prices: int
+    """Lines of closed sales at a price that was over at that moment, by the books here."""
+
     quarantined: int
     unreadable: int
     bytes_in: int
@@ -216,6 +222,7 @@ def stores(connection: Connection, seen: Seen) -> list[Store]:
     """Return every store."""
     totals = {row.store: row for row in connection.execute(select(TOTALS))}
     quarantined, unreadable = _counts(connection, QUARANTINE), _counts(connection, UNREADABLE)
+    stale = _stale_prices(connection)
     found = []
     for row in connection.execute(select(STORES).order_by(STORES.c.store)):
         heard = [c for (at, _), c in seen.contacts.items() if at == row.store]
@@ -236,6 +243,7 @@ def stores(connection: Connection, seen: Seen) -> list[Store]:
                 lines=total.lines if total else 0,
                 quantity_milli=total.quantity_milli if total else 0,
                 total_minor=total.total_minor if total else 0,
+                stale_prices=stale.get(row.store, 0),
                 quarantined=quarantined.get(row.store, 0),
                 unreadable=unreadable.get(row.store, 0),
                 bytes_in=sum(more for _, more, _ in heard),
@@ -254,6 +262,19 @@ def stores(connection: Connection, seen: Seen) -> list[Store]:
             )
         )
     return found
+
+
+def _stale_prices(connection: Connection) -> dict[str, int]:
+    rows = connection.execute(
+        select(STALE_PRICES.c.store, func.count())
+        .join(
+            SALES,
+            (SALES.c.store == STALE_PRICES.c.store) & (SALES.c.event == STALE_PRICES.c.event),
+        )
+        .where(SALES.c.stage == int(Stage.CLOSED))
+        .group_by(STALE_PRICES.c.store)
+    )
+    return {store: count for store, count in rows}  # noqa: C416 - its types are known so
 
 
 def _counts(connection: Connection, table: Table) -> dict[str, int]:

@@ -1,7 +1,8 @@
-"""Views of what head office says: articles, prices, stores, nodes. Latest wins per key.
+"""Views of what head office says: articles, prices, VAT, stores, nodes. Latest wins per key.
 
-A row notes the fact that made it; of two facts for one key the later place, or the
-later hybrid time, holds, so the order of arrival does not matter.
+A row notes the fact that made it. Of two facts for one key the later hybrid time holds, and
+of two that tell of one article in one revision the greater, as at the stores: the order of
+arrival does not matter.
 """
 
 from collections.abc import Sequence
@@ -10,10 +11,20 @@ from sqlalchemy import Table
 
 from central.ledger import bulk
 from central.ledger.entry import Entry
-from central.ledger.tables import ARTICLES, FENCES, LIVES, NODES, PRICES, REVOKED, STORES
+from central.ledger.tables import (
+    ARTICLES,
+    FENCES,
+    LIVES,
+    NODES,
+    PRICES,
+    REVOKED,
+    STORES,
+    VAT_RATES,
+)
 from central.ledger.unit import Unit
 from sync.chain import StreamId
-from sync.facts.catalogue import Articles, Prices
+from sync.clock import hlc_ms
+from sync.facts.catalogue import Articles, Prices, VatRates
 from sync.facts.node import (
     IncarnationBegan,
     NodeEnrolled,
@@ -21,17 +32,19 @@ from sync.facts.node import (
     StoreDescribed,
     StreamClosed,
 )
+from sync.rules.fiscal_name import compared
 
 KINDS = (
     Articles,
     Prices,
+    VatRates,
     StoreDescribed,
     NodeEnrolled,
     NodeRevoked,
     IncarnationBegan,
     StreamClosed,
 )
-CENTRALS = (Articles, Prices, StoreDescribed, NodeEnrolled, NodeRevoked, StreamClosed)
+CENTRALS = (Articles, Prices, VatRates, StoreDescribed, NodeEnrolled, NodeRevoked, StreamClosed)
 """Only head office may say these."""
 
 
@@ -48,7 +61,7 @@ def objection(unit: Unit, entry: Entry) -> str:
     return ""
 
 
-def apply(unit: Unit, entries: Sequence[Entry]) -> None:
+def apply(unit: Unit, entries: Sequence[Entry]) -> None:  # noqa: C901 - one case a kind
     """Apply facts of head office's kinds."""
     rows: dict[Table, list[bulk.Row]] = {}
     for entry in entries:
@@ -70,13 +83,36 @@ def apply(unit: Unit, entries: Sequence[Entry]) -> None:
                     row.age_min,
                     row.group,
                     *author,
+                    body.from_ms,
+                    compared(row.fiscal_name),
                 )
                 for row in body.articles.rows()
             )
         elif isinstance(body, Prices):
             rows.setdefault(PRICES, []).extend(
-                (store, row.sku, body.revision, row.from_ms, row.unit_minor, *author)
+                (
+                    store,
+                    row.sku,
+                    body.revision,
+                    row.from_ms,
+                    row.unit_minor,
+                    *author,
+                    hlc_ms(hlc),
+                )
                 for row in body.prices.rows()
+            )
+        elif isinstance(body, VatRates):
+            rows.setdefault(VAT_RATES, []).extend(
+                (
+                    store,
+                    rate.code,
+                    rate.since,
+                    body.revision,
+                    rate.basis_points,
+                    int(rate.exempt),
+                    *author,
+                )
+                for rate in body.rates
             )
         elif isinstance(body, StoreDescribed):
             rows.setdefault(STORES, []).append(
@@ -105,8 +141,24 @@ def apply(unit: Unit, entries: Sequence[Entry]) -> None:
             table, row = _of_lives(entry, body)
             rows.setdefault(table, []).append(row)
     for table, made in rows.items():
-        for row in made:  # one by one: a statement may not touch a key twice
-            bulk.insert(unit.connection, table, [row], _CONFLICTS[table])
+        for part in _apart(table, made):
+            bulk.insert(unit.connection, table, part, _CONFLICTS[table])
+
+
+def _apart(table: Table, rows: list[bulk.Row]) -> list[list[bulk.Row]]:
+    """Split rows so that no part has a key twice: a statement may not touch one twice."""
+    places = [at for at, column in enumerate(table.columns) if column.primary_key]
+    parts: list[tuple[set[bulk.Row], list[bulk.Row]]] = []
+    for row in rows:
+        key = tuple([row[at] for at in places])
+        for keys, part in parts:
+            if key not in keys:
+                keys.add(key)
+                part.append(row)
+                break
+        else:
+            parts.append(({key}, [row]))
+    return [part for _, part in parts]
 
 
 def _of_lives(entry: Entry, body: IncarnationBegan | StreamClosed) -> tuple[Table, bulk.Row]:
@@ -159,8 +211,16 @@ def _latest(table: Table, keys: str, order: str) -> str:
 
 _PLACE = "node, incarnation, seq"
 _CONFLICTS: dict[Table, str] = {
-    ARTICLES: _latest(ARTICLES, "store, sku, revision", _PLACE),
-    PRICES: _latest(PRICES, "store, sku, revision, from_ms", _PLACE),
+    ARTICLES: _latest(
+        ARTICLES,
+        "store, sku, revision",
+        "name, fiscal_name, unit, vat, codes, deposit_minor, age_min, product_group, from_ms, "
+        f"{_PLACE}",
+    ),
+    PRICES: _latest(PRICES, "store, sku, revision, from_ms", f"unit_minor, {_PLACE}"),
+    VAT_RATES: _latest(
+        VAT_RATES, "store, code, since, revision", f"basis_points, exempt, {_PLACE}"
+    ),
     STORES: _latest(STORES, "store", f"hlc, {_PLACE}"),
     NODES: _latest(NODES, "store, subject", f"hlc, {_PLACE}"),
     LIVES: "ON CONFLICT DO NOTHING",  # it is the first fact of its stream

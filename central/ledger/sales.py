@@ -14,7 +14,7 @@ from sqlalchemy import delete
 from central.ledger import bulk, journal, rights
 from central.ledger.effects import Effects, StreamKey
 from central.ledger.entry import Entry
-from central.ledger.tables import DUPLICATES, SALE_MARKS, SALES
+from central.ledger.tables import DUPLICATES, SALE_MARKS, SALES, STALE_PRICES
 from central.ledger.unit import Unit
 from sync import facts
 from sync.chain import StreamId
@@ -119,7 +119,7 @@ def _work_out(
             _move(unit, effects, known, key[1], sale, stage)
         return
     if known:
-        _retract(unit, effects, known)
+        _retract(unit, effects, known, key[1])
     _insert(unit, effects, won, key[1], sale, stage)
 
 
@@ -187,7 +187,7 @@ def _move(
         )
 
 
-def _retract(unit: Unit, effects: Effects, known: Known) -> None:
+def _retract(unit: Unit, effects: Effects, known: Known, event: bytes) -> None:
     """Take back a sale whose event another fact records with more right."""
     if known.stage is Stage.CLOSED:
         effects.stores[known.place[0]].count(
@@ -198,6 +198,11 @@ def _retract(unit: Unit, effects: Effects, known: Known) -> None:
         )
     unit.connection.execute(
         delete(SALES).where(SALES.c.store == known.place[0], SALES.c.sale == known.sale)
+    )
+    unit.connection.execute(
+        delete(STALE_PRICES).where(
+            STALE_PRICES.c.store == known.place[0], STALE_PRICES.c.event == event
+        )
     )
 
 

@@ -18,7 +18,14 @@ from sqlalchemy import Connection, Row, select
 
 from central.ledger import bulk, journal
 from central.ledger.errors import Refused
-from central.ledger.tables import ARTICLES, FEEDS, PERSON_KEYS, SALE_MARKS, SALES
+from central.ledger.tables import (
+    ARTICLES,
+    FEEDS,
+    PERSON_KEYS,
+    SALE_MARKS,
+    SALES,
+    STALE_PRICES,
+)
 from sync import facts
 from sync.chain import ALL
 from sync.clock import Trust
@@ -43,6 +50,15 @@ class DiscountTold(msgspec.Struct, frozen=True):
     amount_minor: int
 
 
+class StalePrice(msgspec.Struct, frozen=True):
+    """What a line should have cost, by head office's books as they are now."""
+
+    due_minor: int
+    """Price of one whole unit in force at the time of the sale."""
+
+    due_version: int
+
+
 class LineTold(msgspec.Struct, frozen=True):
     """One article of a sale."""
 
@@ -59,6 +75,8 @@ class LineTold(msgspec.Struct, frozen=True):
     price_version: int
     deposit_minor: int
     age_checked: int
+    stale_price: StalePrice | None
+    """Set where another price was in force at that moment: the store had not heard of it."""
 
 
 class PaymentTold(msgspec.Struct, frozen=True):
@@ -183,8 +201,16 @@ def _told(connection: Connection, rows: Iterable[Row[tuple[object, ...]]]) -> li
     names = _Names(connection, bodies.values())
     keys = _keys(connection, bodies)
     fiscal = _fiscal(connection, listed)
+    stale = _stale(connection, listed)
     return [
-        _sale(row, bodies[place], names, keys, fiscal.get((row.store, row.event)))
+        _sale(
+            row,
+            bodies[place],
+            names,
+            keys,
+            fiscal.get((row.store, row.event)),
+            stale.get((row.store, row.event), {}),
+        )
         for row, place in zip(listed, places, strict=True)
     ]
 
@@ -195,6 +221,7 @@ def _sale(
     names: "_Names",
     keys: Mapping[tuple[str, bytes], bytes],
     fiscal: Fiscal | None,
+    stale: Mapping[int, StalePrice],
 ) -> SaleTold:
     fiscal = sale.fiscal or fiscal
     return SaleTold(
@@ -212,7 +239,7 @@ def _sale(
         shift=sale.shift,
         channel=row.channel,
         currency=sale.currency,
-        lines=[_line(line, names) for line in sale.lines.rows()],
+        lines=[_line(line, names, stale.get(at)) for at, line in enumerate(sale.lines.rows())],
         payments=[
             PaymentTold(p.method, p.amount_minor, p.change_minor, p.reference)
             for p in sale.payments
@@ -224,7 +251,7 @@ def _sale(
     )
 
 
-def _line(line: SaleLine, names: "_Names") -> LineTold:
+def _line(line: SaleLine, names: "_Names", stale: StalePrice | None) -> LineTold:
     let_go = sum(discount.amount_minor for discount in line.discounts)
     return LineTold(
         sku=line.sku,
@@ -238,6 +265,7 @@ def _line(line: SaleLine, names: "_Names") -> LineTold:
         price_version=line.price_version,
         deposit_minor=line.deposit_minor,
         age_checked=line.age_checked,
+        stale_price=stale,
     )
 
 
@@ -280,6 +308,25 @@ def _keys(
                 )
             ):
                 found[store, row.person] = row.key
+    return found
+
+
+def _stale(
+    connection: Connection, rows: Iterable[Row[tuple[object, ...]]]
+) -> dict[tuple[str, bytes], dict[int, StalePrice]]:
+    """Return the lines that were sold at a price that was over."""
+    events: dict[str, list[bytes]] = defaultdict(list)
+    for row in rows:
+        events[row.store].append(row.event)
+    found: dict[tuple[str, bytes], dict[int, StalePrice]] = defaultdict(dict)
+    for store, listed in events.items():
+        for part in bulk.chunks(listed):
+            for mark in connection.execute(
+                select(STALE_PRICES).where(
+                    STALE_PRICES.c.store == store, STALE_PRICES.c.event.in_(part)
+                )
+            ):
+                found[store, mark.event][mark.line] = StalePrice(mark.due_minor, mark.due_version)
     return found
 
 

@@ -118,6 +118,7 @@ SALES = _table(  # its lines stand in its fact's body, and only there
     _int("total_minor"),
     Index("sales_event", "store", "event", unique=True),
     Index("sales_change", "store", "change"),
+    Index("sales_at", "at_ms"),
 )
 SALE_MARKS = _table(
     "sale_marks",
@@ -280,6 +281,10 @@ ARTICLES = _table(
     _int("age_min"),
     _text("product_group"),
     *_author(),
+    _int("from_ms", server_default="0"),
+    _text("compared", server_default=""),  # of the fiscal name, see `sync.rules.fiscal_name`
+    Index("articles_revision", "store", "revision"),
+    Index("articles_compared", "store", "compared"),
 )
 PRICES = _table(
     "prices",
@@ -289,6 +294,26 @@ PRICES = _table(
     _int("from_ms", primary_key=True, autoincrement=False),
     _int("unit_minor"),
     *_author(),
+    _int("told_ms", server_default="0"),  # when the fact was written
+    Index("prices_revision", "store", "revision"),
+)
+VAT_RATES = _table(
+    "vat_rates",
+    _text("store", primary_key=True),
+    _text("code", primary_key=True),
+    _int("since", primary_key=True, autoincrement=False),
+    _int("revision", primary_key=True, autoincrement=False),
+    _int("basis_points"),
+    _int("exempt"),
+    *_author(),
+)
+STALE_PRICES = _table(
+    "stale_prices",
+    _text("store", primary_key=True),
+    _blob("event", primary_key=True),
+    _int("line", primary_key=True, autoincrement=False),
+    _int("due_minor"),  # what a whole unit cost at that moment, by head office's books
+    _int("due_version"),
 )
 STORES = _table(
     "stores",
@@ -424,6 +449,8 @@ VIEWS = (
     TOTALS,
     ARTICLES,
     PRICES,
+    VAT_RATES,
+    STALE_PRICES,
     STORES,
     NODES,
     REVOKED,

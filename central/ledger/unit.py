@@ -6,13 +6,37 @@ the commit and not before.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from sqlalchemy import Connection, insert, select, update
 
 from central.ledger.tables import FEEDS
-from sync.chain import Head, StreamId, genesis
+from sync.chain import ALL, Head, StreamId, genesis
 from sync.identity import raw_public
+
+
+class Listed(NamedTuple):
+    """A price as head office has told it."""
+
+    from_ms: int
+    revision: int
+    unit_minor: int
+    told_ms: int
+
+    @property
+    def begins_ms(self) -> int:
+        """When it holds by head office's books."""
+        return self.from_ms or self.told_ms
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """Of the prices that have begun the highest holds."""
+        return self.from_ms, self.revision, self.unit_minor
+
+
+_NONE: dict[str, tuple[Listed, ...]] = {}
+_NO_PRICES: dict[str, dict[str, tuple[Listed, ...]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +103,8 @@ class State:
     cursors: dict[StreamId, Cursor] = field(default_factory=dict)
     members: dict[bytes, Member] = field(default_factory=dict)
     last_hlc: int = 0
+    prices: dict[str, dict[str, tuple[Listed, ...]]] = field(default_factory=dict)
+    """Scope to article to all its prices: what was in force when is asked of every sale."""
 
 
 @dataclass(slots=True)
@@ -95,6 +121,11 @@ class Unit:
     members_changed: bool = False
     destroyed: bool = False
     """A person was forgotten: nothing of the key may stay in the files."""
+    prices: dict[str, dict[str, tuple[Listed, ...]]] = field(default_factory=dict)
+    """Told in this transaction."""
+
+    prices_anew: bool = False
+    """Views are made again: of prices only those told in this transaction count."""
 
     lives_changed: bool = False
     """A life ended or a stream was closed."""
@@ -108,6 +139,24 @@ class Unit:
         """Return where a stream stands now, this transaction included."""
         found = self.cursors.get(stream) or self.state.cursors.get(stream)
         return found or Cursor(Head(stream, 0, genesis(stream)), 0, 0, frozen=False)
+
+    def note_price(self, scope: str, sku: str, listed: Listed) -> None:
+        """Remember a price that is told in this transaction."""
+        own = self.prices.setdefault(scope, {})
+        own[sku] = (*own.get(sku, ()), listed)
+
+    def forget_prices(self) -> None:
+        """Let only prices count that are told from now on: views are made again."""
+        self.prices, self.prices_anew = {}, True
+
+    def prices_of(self, store: str, sku: str) -> tuple[Listed, ...]:
+        """Return the prices of an article that a store has heard of."""
+        return tuple(
+            listed
+            for known in (_NO_PRICES if self.prices_anew else self.state.prices, self.prices)
+            for scope in (ALL, store)
+            for listed in known.get(scope, _NONE).get(sku, ())
+        )
 
     def next_change(self, store: str) -> int:
         """Return the next number of the store's feed.
@@ -138,13 +187,27 @@ class Unit:
 
     def mark(self) -> "Unit":
         """Return a copy to fall back on when the next job fails."""
-        return replace(self, cursors=dict(self.cursors), _changes=dict(self._changes))
+        return replace(
+            self,
+            cursors=dict(self.cursors),
+            prices={scope: dict(by_sku) for scope, by_sku in self.prices.items()},
+            _changes=dict(self._changes),
+        )
 
     def restore(self, mark: "Unit") -> None:
         """Forget what was noted since `mark`."""
-        self.cursors, self.hlc = mark.cursors, mark.hlc
+        self.cursors, self.hlc, self.prices = mark.cursors, mark.hlc, mark.prices
         self.members_changed, self._changes = mark.members_changed, mark._changes  # noqa: SLF001 - its own kind
-        self.lives_changed = mark.lives_changed
+        self.lives_changed, self.prices_anew = mark.lives_changed, mark.prices_anew
+
+    def keep_prices(self) -> None:
+        """Let the state know the prices told in this transaction, which is committed."""
+        if self.prices_anew:
+            self.state.prices.clear()
+        for scope, by_sku in self.prices.items():
+            known = self.state.prices.setdefault(scope, {})
+            for sku, listed in by_sku.items():
+                known[sku] = tuple({*known.get(sku, ()), *listed})
 
     def scopes(self) -> Iterable[str]:
         """Return the scopes that have news."""

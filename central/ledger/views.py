@@ -19,6 +19,7 @@ from central.ledger import (
     reference,
     rights,
     sales,
+    stale,
 )
 from central.ledger.effects import Effects, StreamKey
 from central.ledger.entry import Entry, read
@@ -47,14 +48,14 @@ _STALE = "stale"
 _CENTRALS = (*reference.CENTRALS, *rights.CENTRALS, *promises.CENTRALS, TransferAnnounced)
 
 
-def apply(unit: Unit, entries: Sequence[Entry]) -> None:
+def apply(unit: Unit, entries: Sequence[Entry], *, new: bool = False) -> None:
     """Apply facts that are in the journal now, once each.
 
-    Facts of one stream come in their order; streams in any.
+    Facts of one stream come in their order; streams in any. `new`: head office writes them now.
     """
     try:
         with unit.connection.begin_nested():
-            _apply(unit, entries, entries)
+            _apply(unit, entries, entries, new=new)
     except (OverflowError, ArithmeticError, ValueError, TypeError, LookupError):
         if len(entries) == 1:
             raise
@@ -78,13 +79,16 @@ def _apply_alone(unit: Unit, entries: Sequence[Entry]) -> None:
         effects.flush(unit)
 
 
-def _apply(unit: Unit, entries: Sequence[Entry], left: Sequence[Entry]) -> None:
+def _apply(
+    unit: Unit, entries: Sequence[Entry], left: Sequence[Entry], *, new: bool = False
+) -> None:
     """Apply facts.
 
     Args:
         unit: The transaction.
         entries: The facts.
         left: All that is in the journal and not applied yet, these included.
+        new: Head office writes them now.
     """
     effects = Effects(rights.fences(unit))
     sorted_ = _sort(unit, effects, entries)
@@ -99,6 +103,7 @@ def _apply(unit: Unit, entries: Sequence[Entry], left: Sequence[Entry]) -> None:
         documents.apply(unit, edited)
     papers.apply(unit, [(e.place, e.fact.event, e.body) for e in sorted_[CountOpened]])
     effects.flush(unit)
+    stale.apply(unit, sorted_[Sale], sorted_[Articles], new=new)
 
 
 _ROOMS: tuple[tuple[type | tuple[type, ...], type], ...] = (
@@ -186,6 +191,7 @@ def rebuild(unit: Unit) -> int:
     for table in VIEWS:
         unit.connection.execute(delete(table))
     unit.members_changed = unit.lives_changed = True
+    unit.forget_prices()
     # Fences first: what stands beyond one is then passed over instead of taken back.
     fences = rights.every_fence(unit.connection)
     reference.apply(unit, [entry for entry in fences if not reference.objection(unit, entry)])

@@ -261,6 +261,7 @@ class Writer:
         self._published.over = {
             stream: frozenset(told) for stream, told in self._state.over.items()
         }
+        unit.keep_prices()
         for cursor in unit.cursors.values():
             self._state.last_hlc = merge(self._state.last_hlc, cursor.hlc, unit.now_ms)
         self._state.last_hlc = max(self._state.last_hlc, unit.hlc)

@@ -6,6 +6,7 @@ const words = {
     silent: "milczy od", since: "od", lost: "Centrala nie odpowiada; próbuję dalej",
     stores: (on, all) => `${on} z ${all} na łączu`, none: "brak sklepów",
     frozen: "rozwidlony strumień", quarantined: "w kwarantannie",
+    stale: "pozycji po nieaktualnej cenie",
     unreadable: "czeka na nową wersję", lines: "pozycji", units: "szt. i kg", each: "B/paragon",
     received: "Odebrano", sent: "Wysłano", stick: "Odrzucony nośnik",
   },
@@ -14,6 +15,7 @@ const words = {
     silent: "silent for", since: "since", lost: "Head office does not answer; still trying",
     stores: (on, all) => `${on} of ${all} online`, none: "no stores",
     frozen: "forked stream", quarantined: "quarantined",
+    stale: "lines at a price that was over",
     unreadable: "waiting for an upgrade", lines: "lines", units: "pcs and kg", each: "B/receipt",
     received: "Received", sent: "Sent", stick: "Stick refused",
   },
@@ -69,6 +71,7 @@ function link(store, now) {
 function troubles(store) {
   const found = [];
   if (store.streams.some((stream) => stream.frozen)) found.push(words.frozen);
+  if (store.stale_prices) found.push(`${whole.format(store.stale_prices)} ${words.stale}`);
   if (store.quarantined) found.push(`${whole.format(store.quarantined)} ${words.quarantined}`);
   if (store.unreadable) found.push(`${whole.format(store.unreadable)} ${words.unreadable}`);
   return found;

@@ -1,5 +1,6 @@
 """What the API says. Money in grosz (`_minor`), quantity in thousandths (`_milli`)."""
 
+from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -8,11 +9,10 @@ from msgspec import Meta
 
 from edge.store.unit import SaleView
 from edge.till.basket import Basket, Line
-from edge.till.business_day import as_date
 from edge.till.request import Milli, PositiveMinor, Word
 from edge.till.selling import Recorded, SaleAnswer
 from edge.till.selling import answer as tell
-from sync.rules.vat import UnknownVat, receipt_vat
+from sync.rules.vat import Rate, UnknownVat, receipt_vat
 
 
 class SoldDiscount(msgspec.Struct, frozen=True):
@@ -479,15 +479,21 @@ def sale_detail(sale: SaleView) -> SaleDetail:
 
 
 def till_answer(
-    till: str, basket: Basket, day: int, *, slips_waiting: int, last: Recorded | None
+    till: str,
+    basket: Basket,
+    rates: tuple[Rate, ...],
+    day: date,
+    *,
+    slips_waiting: int,
+    last: Recorded | None,
 ) -> TillAnswer:
-    """Tell of a basket on business day `day`."""
+    """Tell of a basket on a day by the calendar, at the VAT rates known here."""
     return TillAnswer(
         till=till,
         lines=tuple(map(_basket_line, basket.lines)),
         total_minor=basket.total_minor,
         deposits_minor=basket.deposits_minor,
-        vat=_vat(basket, day),
+        vat=_vat(basket, rates, day),
         to_confirm=basket.to_confirm,
         notice=basket.notice,
         slips_waiting=slips_waiting,
@@ -519,10 +525,10 @@ def _basket_line(line: Line) -> BasketLine:
     )
 
 
-def _vat(basket: Basket, day: int) -> tuple[VatAnswer, ...]:
+def _vat(basket: Basket, rates: tuple[Rate, ...], day: date) -> tuple[VatAnswer, ...]:
     try:
         totals = receipt_vat(
-            ((line.item.vat, line.sold().total_minor) for line in basket.lines), as_date(day)
+            ((line.item.vat, line.sold().total_minor) for line in basket.lines), day, rates
         )
     except UnknownVat:
         return ()

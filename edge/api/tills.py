@@ -4,7 +4,7 @@ from edge.api import answers
 from edge.api.call import Call, Node, Reply
 from edge.api.refusals import Refused, scan_problem
 from edge.till import basket, selling
-from edge.till.business_day import business_day
+from edge.till.business_day import local
 from edge.till.errors import UnknownArticle
 from edge.till.till import Till
 
@@ -68,10 +68,16 @@ def till_of(node: Node, call: Call) -> Till:
 
 async def shown(node: Node, till: Till) -> Reply:
     """Answer with a till and its basket."""
-    day = business_day(node.clock.now().ms, await node.counter.settings())
+    day = local(node.clock.now().ms, await node.counter.settings()).date()
+    rates = await node.store.vat_table()
     return Reply(
         200,
         answers.till_answer(
-            till.id, till.basket, day, slips_waiting=till.printing.waiting, last=till.last
+            till.id,
+            till.basket,
+            rates,
+            day,
+            slips_waiting=till.printing.waiting,
+            last=till.last,
         ),
     )

@@ -34,6 +34,7 @@ from edge.store.unit import (
     article_view,
     sale_view,
     settings_view,
+    vat_table,
 )
 from edge.store.verify import Verdict
 from edge.store.views import Views, reapply
@@ -50,6 +51,7 @@ from sync.identity import Identity
 from sync.merge import stock as merge
 from sync.merge.document import Document
 from sync.merge.history import History
+from sync.rules.vat import Rate
 
 T = TypeVar("T")
 _log = structlog.get_logger()
@@ -633,6 +635,10 @@ class Store:
     async def article(self, code_or_sku: str, at_ms: int) -> ArticleView | None:
         """Return an article at the price in force at `at_ms`; None if nobody sells it."""
         return await self._read(lambda db: article_view(db, code_or_sku, at_ms))
+
+    async def vat_table(self) -> tuple[Rate, ...]:
+        """Return what VAT codes mean, from which day on."""
+        return await self._read(vat_table)
 
     async def stock(self, sku: str) -> StockView | None:
         """Return the stock of an article; None if no fact ever touched it."""

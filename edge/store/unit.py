@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Mapping
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -26,6 +26,7 @@ from sync.facts.sale import Sale, Stage
 from sync.facts.stock import TransferAnnounced
 from sync.merge.document import Document, Edit, Value, pieces
 from sync.merge.history import History
+from sync.rules.vat import Rate, told
 
 OWN_TIME = "own time"
 """Key in `meta`: the clock of an own fact, and the time it was written at, where they differ."""
@@ -540,17 +541,20 @@ def sale_view(db: sqlite3.Connection, event: bytes) -> SaleView | None:
 
 
 def article_view(db: sqlite3.Connection, code_or_sku: str, at_ms: int) -> ArticleView | None:
-    """Return an article by sku, or by the code of its latest revision."""
-    columns = "sku, revision, name, fiscal_name, unit, vat, codes, deposit_minor, age_min"
-    by_sku = f"SELECT {columns} FROM articles WHERE sku = ? ORDER BY revision DESC LIMIT 1"
-    row = db.execute(by_sku, (code_or_sku,)).fetchone()
+    """Return an article by sku, or by a code it has at that moment."""
+    row = _article(db, code_or_sku, at_ms)
     if row is None:
-        owner = db.execute(
-            "SELECT sku FROM codes WHERE code = ? ORDER BY revision DESC LIMIT 1", (code_or_sku,)
-        ).fetchone()
-        row = db.execute(by_sku, owner).fetchone() if owner else None
-        if row is None or code_or_sku not in row[6].split():
+        for (owner,) in db.execute(
+            "SELECT DISTINCT sku FROM codes WHERE code = ? ORDER BY revision DESC, sku",
+            (code_or_sku,),
+        ).fetchall():
+            row = _article(db, owner, at_ms)
+            if row is not None and code_or_sku in row[6].split():
+                break
+        else:
             return None
+    if row is None:
+        return None
     sku, revision, name, fiscal_name, unit, vat, codes, deposit, age = row
     price = db.execute(
         "SELECT unit_minor, revision FROM prices WHERE sku = ? AND from_ms <= ? "
@@ -558,14 +562,11 @@ def article_view(db: sqlite3.Connection, code_or_sku: str, at_ms: int) -> Articl
         (sku, at_ms),
     ).fetchone()
     unit_minor, version = price or (None, revision)
-    listed = fiscal_name
-    if version < revision:
-        found = db.execute(
-            "SELECT fiscal_name FROM articles WHERE sku = ? AND revision <= ? "
-            "ORDER BY revision DESC LIMIT 1",
-            (sku, version),
-        ).fetchone()
-        listed = found[0] if found else ""
+    found = db.execute(
+        "SELECT fiscal_name FROM articles WHERE sku = ? AND revision <= ? "
+        "ORDER BY revision DESC LIMIT 1",
+        (sku, version),
+    ).fetchone()
     return ArticleView(
         sku,
         name,
@@ -577,5 +578,24 @@ def article_view(db: sqlite3.Connection, code_or_sku: str, at_ms: int) -> Articl
         age,
         unit_minor,
         version,
-        listed,
+        found[0] if found else "",
     )
+
+
+def _article(db: sqlite3.Connection, sku: str, at_ms: int) -> tuple[Any, ...] | None:
+    """Return the row in force."""
+    columns = "sku, revision, name, fiscal_name, unit, vat, codes, deposit_minor, age_min"
+    row: tuple[Any, ...] | None = db.execute(
+        f"SELECT {columns} FROM articles WHERE sku = ? AND from_ms <= ? "
+        "ORDER BY from_ms DESC, revision DESC LIMIT 1",
+        (sku, at_ms),
+    ).fetchone()
+    return row
+
+
+def vat_table(db: sqlite3.Connection) -> tuple[Rate, ...]:
+    """Return what VAT codes mean from which day on: the law built in, and what was told."""
+    rows = db.execute(
+        "SELECT code, since, basis_points, exempt FROM vat_rates ORDER BY code, since, revision"
+    ).fetchall()
+    return told((code, since, points, bool(exempt)) for code, since, points, exempt in rows)

@@ -18,7 +18,7 @@ from sync.chain import Fact, StreamId
 from sync.errors import BadFact, BadIdentity
 from sync.facts import Body
 from sync.facts.basket import BasketEnded, BasketRecalled
-from sync.facts.catalogue import Articles, Prices
+from sync.facts.catalogue import Articles, Prices, VatRates
 from sync.facts.count import CountMarked, CountOpened, CountPosted, CountTaken
 from sync.facts.document import DocumentChanged, DocumentSettled, GenerationBegan
 from sync.facts.node import (
@@ -57,6 +57,7 @@ DERIVED = (
     "articles",
     "codes",
     "prices",
+    "vat_rates",
     "sales",
     "tills",
     "settled",
@@ -172,9 +173,17 @@ class Views:
             case Articles():
                 self._articles(body)
             case Prices():
-                self._db.executemany(
-                    "INSERT OR REPLACE INTO prices VALUES (?, ?, ?, ?)",
+                add_prices(
+                    self._db,
                     [(p.sku, p.from_ms, body.revision, p.unit_minor) for p in body.prices.rows()],
+                )
+            case VatRates():
+                add_vat_rates(
+                    self._db,
+                    [
+                        (r.code, r.since, body.revision, r.basis_points, int(r.exempt))
+                        for r in body.rates
+                    ],
                 )
             case NodeEnrolled():
                 identity = read(x509.load_der_x509_certificate(body.certificate))
@@ -256,9 +265,8 @@ class Views:
             self.shelf.fence(id_, body.seq, successor)
 
     def _articles(self, body: Articles) -> None:
-        rows = body.articles.rows()
-        self._db.executemany(
-            "INSERT OR REPLACE INTO articles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        add_articles(
+            self._db,
             [
                 (
                     row.sku,
@@ -271,13 +279,10 @@ class Views:
                     row.deposit_minor,
                     row.age_min,
                     row.group,
+                    body.from_ms,
                 )
-                for row in rows
+                for row in body.articles.rows()
             ],
-        )
-        self._db.executemany(
-            "INSERT OR IGNORE INTO codes VALUES (?, ?, ?)",
-            [(code, row.sku, body.revision) for row in rows for code in row.codes],
         )
 
     def _document(self, id_: int, fact: Fact, kind: str) -> bool:
@@ -488,6 +493,55 @@ def rebuild(views: Views, db: sqlite3.Connection, streams: Sequence[tuple[int, S
     for table, rows in digests:
         db.executemany(f"UPDATE {table} SET digest = ? WHERE event = ?", rows)
     views.shelf.rebuild()
+
+
+def add_articles(db: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
+    """Add rows of articles, and their codes; of two that tell of one revision the greater holds.
+
+    Some hundred rows a statement: SQLite lets go of the interpreter at every row of an
+    executemany, and parses a statement of as many rows once.
+    """
+    values = "name, fiscal_name, unit, vat, codes, deposit_minor, age_min, grouping, from_ms"
+    _add(db, "articles", "sku, revision", rows, values)
+    codes = [(code, row[0], row[1]) for row in rows for code in str(row[6]).split()]
+    _add(db, "codes", "code, revision, sku", codes, "")
+
+
+def add_prices(db: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
+    """Add rows of prices; of two that tell of one moment and revision the greater holds."""
+    _add(db, "prices", "sku, from_ms, revision", rows, "unit_minor")
+
+
+def add_vat_rates(db: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
+    """Add rows of VAT rates; of two that tell of one day and revision the greater holds."""
+    _add(db, "vat_rates", "code, since, revision", rows, "basis_points, exempt")
+
+
+def _add(
+    db: sqlite3.Connection, table: str, key: str, rows: Sequence[tuple[object, ...]], values: str
+) -> None:
+    if values:
+        names = values.split(", ")
+        told = ", ".join(f"{name} = excluded.{name}" for name in names)
+        theirs = ", ".join(f"excluded.{name}" for name in names)
+        ours = ", ".join(f"{table}.{name}" for name in names)
+        conflict = f"DO UPDATE SET {told} WHERE ({theirs}) > ({ours})"
+    else:
+        conflict = "DO NOTHING"
+    at = 0
+    for size in _SIZES:
+        while len(rows) - at >= size:
+            mark = f"({', '.join('?' * len(rows[at]))})"
+            db.execute(
+                f"INSERT INTO {table} VALUES {', '.join([mark] * size)} "
+                f"ON CONFLICT ({key}) {conflict}",
+                [cell for row in rows[at : at + size] for cell in row],
+            )
+            at += size
+
+
+_SIZES = (256, 16, 1)
+"""Rows of a statement: few sizes, so that each is found again among the prepared ones."""
 
 
 def reapply(

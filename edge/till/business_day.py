@@ -1,6 +1,6 @@
 """Which business day a moment belongs to, by the store's own clock on the wall."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -54,12 +54,3 @@ def business_day(at_ms: int, store: StoreDescribed) -> int:
 def day_text(day: int) -> str:
     """Return 20260131 as 2026-01-31."""
     return f"{day // 10_000:04}-{day // 100 % 100:02}-{day % 100:02}"
-
-
-def as_date(day: int) -> date:
-    """Return 20260131 as a date.
-
-    Raises:
-        ValueError: There is no such day.
-    """
-    return date.fromisoformat(day_text(day))

@@ -195,6 +195,7 @@ class Printing:
         paper = Paper(
             store=await self._store.write(begin),
             names=names,
+            rates=await self._store.vat_table(),
             series=sale.series,
             language=self._language,
             copy=job.copy,

@@ -8,13 +8,13 @@ the goods, outside VAT (art. 29a(12a) of the Polish VAT act).
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from edge.till.business_day import as_date, local
+from edge.till.business_day import local
 from hw.slip import Columns, Cut, Element, Rule, Slip, TextLine
 from sync.facts.node import StoreDescribed
 from sync.facts.person import Buyer
 from sync.facts.sale import Sale, SaleLine
 from sync.rules.money import line_total_minor
-from sync.rules.vat import UnknownVat, VatTotal, receipt_vat
+from sync.rules.vat import POLAND, Rate, UnknownVat, VatTotal, receipt_vat
 
 MAX_NAME = 200
 """Characters of any text from outside; the printer wraps it."""
@@ -79,6 +79,9 @@ class Paper:
 
     series: str
     language: str = "pl"
+    rates: tuple[Rate, ...] = POLAND
+    """What VAT codes mean, from which day on."""
+
     copy: bool = False
     buyer: Buyer | None = None
     """None where the sale names none, or their key is gone."""
@@ -119,7 +122,7 @@ def _elements(sale: Sale, paper: Paper, texts: Mapping[str, str]) -> Iterator[El
     yield Rule()
     goods = sum(row.total_minor for row in rows)
     deposits = sum(row.deposits_minor for row in rows)
-    totals = _vat(rows, sale)
+    totals = _vat(rows, sale, paper)
     for total in totals:
         rate = f"{total.basis_points / 100:g}%" if total.basis_points else total.code
         name = f"{_letter(total.code)} {rate}"
@@ -186,11 +189,14 @@ def _foot(sale: Sale, paper: Paper, texts: Mapping[str, str]) -> Iterator[Elemen
         yield Columns(left=sale.fiscal.device[:MAX_NAME], right=sale.fiscal.document[:MAX_NAME])
 
 
-def _vat(rows: tuple[SaleLine, ...], sale: Sale) -> tuple[VatTotal, ...]:
-    """Totals per rate; none if a line's code is of no rate, rather than no slip at all."""
+def _vat(rows: tuple[SaleLine, ...], sale: Sale, paper: Paper) -> tuple[VatTotal, ...]:
+    """Totals per rate; none if a line's code is of no rate, rather than no slip at all.
+
+    The day is that on the wall, not the business day: a rate changes at midnight.
+    """
     try:
-        day = as_date(sale.business_day)
-        return receipt_vat(((row.vat, row.total_minor) for row in rows), day)
+        day = local(sale.at_ms, paper.store).date()
+        return receipt_vat(((row.vat, row.total_minor) for row in rows), day, paper.rates)
     except (UnknownVat, ValueError):
         return ()
 

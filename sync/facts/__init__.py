@@ -13,7 +13,7 @@ import msgspec
 from sync.chain import Fact
 from sync.errors import BadFact
 from sync.facts.basket import BasketEnded, BasketRecalled
-from sync.facts.catalogue import Articles, Prices
+from sync.facts.catalogue import Articles, Prices, VatRates
 from sync.facts.count import CountMarked, CountOpened, CountPosted, CountTaken
 from sync.facts.document import DocumentChanged, DocumentSettled, GenerationBegan
 from sync.facts.node import (
@@ -39,6 +39,7 @@ from sync.facts.stock import GoodsMoved, GoodsReceived, TransferAnnounced
 Body = (
     Articles
     | Prices
+    | VatRates
     | NodeEnrolled
     | NodeRevoked
     | IncarnationBegan
@@ -75,7 +76,9 @@ Body = (
 
 KINDS: dict[tuple[str, int], type[Body]] = {
     ("articles", 1): Articles,
+    ("articles", 2): Articles,
     ("prices", 1): Prices,
+    ("vat.rates", 1): VatRates,
     ("node.enrolled", 1): NodeEnrolled,
     ("node.revoked", 1): NodeRevoked,
     ("node.began", 1): IncarnationBegan,

@@ -4,6 +4,8 @@ A revision is an int that central draws for each import: Unix seconds, and alway
 above the one before. It is what a sale line notes as its price version.
 """
 
+from datetime import date
+
 import msgspec
 
 from sync.facts import columns
@@ -68,10 +70,17 @@ class Articles(msgspec.Struct, frozen=True, array_like=True):
 
     revision: Whole
     articles: ArticleColumns
+    from_ms: Whole = 0
+    """Unix milliseconds from which they are so (since version 2): of those in force, the
+    latest `from_ms` holds, then the latest revision. 0: as soon as a store hears of it."""
 
     def reason(self) -> str:
         """Why this cannot be true; empty if it can."""
-        return "" if all(row.sku for row in self.articles.rows()) else "an article needs a sku"
+        rows = self.articles.rows()
+        if not all(row.sku for row in rows):
+            return "an article needs a sku"
+        odd = [row for row in rows if row.deposit_minor < 0 or row.age_min < 0]
+        return f"{odd[0].sku!r}: a deposit or an age below zero" if odd else ""
 
 
 class Price(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -120,3 +129,45 @@ class Prices(msgspec.Struct, frozen=True, array_like=True):
         """Why this cannot be true; empty if it can."""
         bad = [row for row in self.prices.rows() if not row.sku or row.unit_minor < 0]
         return f"{bad[0].sku!r}: {bad[0].unit_minor} grosz" if bad else ""
+
+
+class VatRate(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a VAT code means from a day on."""
+
+    code: str
+    basis_points: Whole
+    """2300 is 23 %; 0 for an exempt code."""
+
+    since: Whole
+    """First day, as 20260131, by the calendar on the store's wall; of the days that have
+    begun the latest holds, then the latest revision."""
+
+    exempt: bool = False
+
+
+class VatRates(msgspec.Struct, frozen=True, array_like=True):
+    """Rates new or changed; those of the law as it was at release are built in."""
+
+    revision: Whole
+    rates: tuple[VatRate, ...]
+
+    def reason(self) -> str:
+        """Why this cannot be true; empty if it can."""
+        for rate in self.rates:
+            if not rate.code or not 0 <= rate.basis_points <= 10_000:
+                return f"VAT {rate.code!r}: {rate.basis_points} basis points"
+            if rate.exempt and rate.basis_points:
+                return f"VAT {rate.code!r}: exempt, and {rate.basis_points} basis points"
+            if not _is_day(rate.since):
+                return f"VAT {rate.code!r}: since {rate.since}, which is no day"
+        return ""
+
+
+def _is_day(number: int) -> bool:
+    if not 20_000_101 <= number <= 21_991_231:
+        return False
+    try:
+        date(number // 10_000, number // 100 % 100, number % 100)
+    except ValueError:
+        return False
+    return True

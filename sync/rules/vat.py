@@ -7,7 +7,8 @@ basis points: 2300 is 23 %. Prices include VAT.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
+from itertools import zip_longest
 from typing import NewType
 
 from sync.errors import SyncError
@@ -90,6 +91,41 @@ def rate(code: str, day: date, rates: tuple[Rate, ...] = POLAND) -> Rate:
         row.code for row in rates if row.since <= day and (row.until is None or day <= row.until)
     )
     raise UnknownVat(f"VAT {code!r} on {day}: expected one of {in_force or 'none on that day'}.")
+
+
+def told(
+    changes: Iterable[tuple[str, int, int, bool]], known: tuple[Rate, ...] = POLAND
+) -> tuple[Rate, ...]:
+    """Return a table with what head office has said besides the law as it was at release.
+
+    Args:
+        changes: Code, first day as 20260131, basis points, exempt; one for a code and day.
+        known: The table of the country.
+
+    Returns:
+        The codes of `known` in their order, then others; each code's rates by their days.
+    """
+    starts: dict[str, dict[date, tuple[int, bool]]] = {}
+    for row in known:
+        starts.setdefault(row.code, {})[row.since] = (row.basis_points, row.exempt)
+    for code, since, basis_points, exempt in changes:
+        day = date(since // 10_000, since // 100 % 100, since % 100)
+        starts.setdefault(code, {})[day] = (basis_points, exempt)
+    found = []
+    for code, by_day in starts.items():
+        days = sorted(by_day)
+        for day, following in zip_longest(days, days[1:]):
+            basis_points, exempt = by_day[day]
+            found.append(
+                Rate(
+                    code=VatCode(code),
+                    basis_points=basis_points,
+                    since=day,
+                    until=following - timedelta(days=1) if following else None,
+                    exempt=exempt,
+                )
+            )
+    return tuple(found)
 
 
 def vat_in_gross_minor(gross_minor: int, basis_points: int) -> int:

@@ -10,7 +10,16 @@ from sync.chain import Fact, StreamId
 from sync.errors import BadFact
 from sync.facts import columns
 from sync.facts.basket import BasketEnded, BasketRecalled
-from sync.facts.catalogue import Article, ArticleColumns, Articles, Price, PriceColumns, Prices
+from sync.facts.catalogue import (
+    Article,
+    ArticleColumns,
+    Articles,
+    Price,
+    PriceColumns,
+    Prices,
+    VatRate,
+    VatRates,
+)
 from sync.facts.count import (
     CountedLine,
     CountedLines,
@@ -103,6 +112,7 @@ EXAMPLES = [
     AppendedAgain(STREAM, [3, 5], [bytes(32), bytes(32)], [4], "damaged"),
     Articles(1, ArticleColumns.of((Article("1", "Chleb", "CHLEB", "szt", "5", ("5901",)),))),
     Prices(1, PriceColumns.of((Price("1", 499), Price("2", 1299, 5)))),
+    VatRates(2, (VatRate("23", 2200, 20270101), VatRate("zw", 0, 20270101, exempt=True))),
     GoodsMoved(Movement.SENT, 1, 5, CellLines.by_cell({"1": 1000}), place="S2"),
     RightsMoved(Move.GIVEN, CellLines.by_cell({"1": 1000, "2": 5}), STREAM),
     TransferAnnounced("S2", 1, CellLines.by_cell({"1": 1000})),

@@ -12,6 +12,7 @@ from central.catalogue import importer
 from central.catalogue.article import ArticleRow, CatalogueDocument
 from central.catalogue.importer import BadImport, ImportTooLarge, UnknownFormat, parse
 from sync.rules.barcode import check_digit
+from sync.rules.fiscal_name import compared
 from sync.rules.vat import CODES
 
 SHEET = """\
@@ -129,7 +130,7 @@ def catalogues(draw):
             ),
             min_size=1,
             max_size=6,
-            unique_by=lambda row: row.sku,
+            unique_by=(lambda row: row.sku, lambda row: compared(row.fiscal_name)),
         )
     )
     taken: set[str] = set()

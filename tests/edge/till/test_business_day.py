@@ -1,11 +1,11 @@
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.till.business_day import as_date, business_day, day_text, local, rfc3339
+from edge.till.business_day import business_day, day_text, local, rfc3339
 from tests.edge.till.shop import described
 
 WARSAW = ZoneInfo("Europe/Warsaw")
@@ -48,7 +48,7 @@ def test_a_misspelt_zone_does_not_stop_the_shop():
 def test_any_number_another_node_wrote_can_be_shown(at_ms, minute):
     store = described(day_starts_minute=minute)
     assert rfc3339(at_ms).endswith("Z")
-    assert as_date(business_day(at_ms, store))
+    assert date.fromisoformat(day_text(business_day(at_ms, store)))
     assert local(at_ms, store).tzinfo is not None
 
 

@@ -1,9 +1,12 @@
+from datetime import date
+
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.store.unit import ArticleView, PersonKey, Place, SaleView, TillTaken
+from edge.till.business_day import day_text
 from edge.till.errors import (
     BadBuyer,
     BadSale,
@@ -313,15 +316,12 @@ def test_the_payments_are_the_lines_and_vat_is_taken_once_per_rate(lines, more):
     assert sum(payment.amount_minor for payment in sale.payments) == total
     assert total == sum(row.total_minor + row.deposits_minor for row in rows)
     assert sale.reason() == ""
-    totals = receipt_vat(((row.vat, row.total_minor) for row in rows), day=_day(sale))
+    totals = receipt_vat(
+        ((row.vat, row.total_minor) for row in rows),
+        day=date.fromisoformat(day_text(sale.business_day)),
+    )
     assert sum(t.gross_minor for t in totals) == sum(row.total_minor for row in rows)
     assert all(t.vat_minor == vat_in_gross_minor(t.gross_minor, t.basis_points) for t in totals)
-
-
-def _day(sale):
-    from edge.till.business_day import as_date  # noqa: PLC0415
-
-    return as_date(sale.business_day)
 
 
 async def test_numbers_have_no_gap_though_sales_are_refused(tmp_path):
