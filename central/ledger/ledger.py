@@ -18,7 +18,9 @@ from central.ledger.published import Published, load_members
 from central.ledger.unit import Own, State, Unit
 from central.ledger.witness import Witness
 from central.ledger.writer import Writer, wall_ms
-from sync.chain import ALL, EVENT_BYTES
+from sync.chain import ALL, EVENT_BYTES, Batch, Head, StreamId
+from sync.exchange.messages import StreamRef
+from sync.exchange.session import pack
 from sync.facts.node import NodeEnrolled
 from sync.identity import node_id, raw_public
 
@@ -26,6 +28,15 @@ T = TypeVar("T")
 
 Moment: TypeAlias = Connection
 """What a question is asked of: the ledger as it stood at one moment."""
+
+_Parcel = tuple[Batch, dict[bytes, bytes], bytes]
+"""A batch, keys of persons in it, and its payload, empty if there are keys."""
+
+_Wanted = tuple[StreamId, int, Head, StreamRef]
+"""After which number, up to where, for who calls the stream so."""
+
+_PARCELS = 64
+"""Packed batches of all stores' streams kept at hand."""
 
 
 class Ledger:
@@ -48,6 +59,9 @@ class Ledger:
         self._witness = witness
         self._writer = Writer(connection, state, self.published, witness, now_ms)
         self._pool = ThreadPoolExecutor(READERS, "ledger-reader")
+        self._parcels: dict[
+            tuple[StreamId, int, Head, StreamRef], asyncio.Task[_Parcel | None]
+        ] = {}
 
     @classmethod
     def create(cls, path: Path, key: Ed25519PrivateKey, certificate: bytes) -> None:
@@ -153,6 +167,38 @@ class Ledger:
         """Ask something of one moment of the ledger."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._ask, question)
 
+    async def packed(self, stream: StreamId, after: int, ref: StreamRef) -> _Parcel | None:
+        """Return what follows a number of a stream, packed for who calls it `ref`.
+
+        Not packed where keys of persons go with it: those are locked for each peer.
+
+        What is of all stores is read and packed once for all who wait for it.
+
+        Raises:
+            LedgerUnavailable: The journal cannot be read.
+        """
+        head = self.published.cursors(stream.scope).get(stream)
+        if stream.scope != ALL or head is None:
+            return await self.read(lambda connection: _packed(connection, stream, after, ref))
+        key = (stream, after, head.head, ref)
+        task = self._parcels.get(key)
+        if task is None:
+            task = asyncio.create_task(
+                self.read(lambda connection: _packed(connection, stream, after, ref))
+            )
+            self._parcels[key] = task
+            while len(self._parcels) > _PARCELS:
+                del self._parcels[next(iter(self._parcels))]
+        try:
+            found = await asyncio.shield(task)
+        except BaseException:
+            if task.done():  # a failure is nothing to hand out twice
+                self._parcels.pop(key, None)
+            raise
+        if found and found[1]:  # a key that is handed out is read anew each time: it may go
+            self._parcels.pop(key, None)
+        return found
+
     def _ask(self, question: Callable[[Connection], T]) -> T:
         with self._database.reading() as connection:
             return question(connection)
@@ -164,6 +210,14 @@ class Ledger:
         self._connection.close()
         self._database.close()
         self._witness.close()
+
+
+def _packed(connection: Connection, stream: StreamId, after: int, ref: StreamRef) -> _Parcel | None:
+    found = journal.batch_with_keys(connection, stream, after)
+    if found is None:
+        return None
+    batch, keys = found
+    return batch, keys, b"" if keys else pack(ref, batch)
 
 
 __all__ = ["Ledger", "Moment", "wall_ms"]

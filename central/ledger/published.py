@@ -6,7 +6,7 @@ they compare heads with what they have sent.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
 
@@ -40,13 +40,16 @@ def load_members(connection: Connection) -> dict[bytes, Member]:
     return found
 
 
+_Listener = tuple[asyncio.AbstractEventLoop, asyncio.Event]
+
+
 class Published:
     """Heads by scope, members, and who wants to hear of news."""
 
     def __init__(self, cursors: Mapping[StreamId, Cursor], members: Mapping[bytes, Member]) -> None:
         """Start from what was read at opening."""
         self._scopes: dict[str, dict[StreamId, Cursor]] = {}
-        self._listeners: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self._listeners: dict[str | None, set[_Listener]] = {}
         self.members: Mapping[bytes, Member] = members
         self.over: Mapping[StreamId, frozenset[bytes]] = {}
         """Streams that are over and not closed yet, and the nodes heard since (`fences`)."""
@@ -69,9 +72,26 @@ class Published:
         return MappingProxyType(self._scopes)
 
     def update(
-        self, moved: Mapping[StreamId, Cursor], members: Mapping[bytes, Member] | None
+        self,
+        moved: Mapping[StreamId, Cursor],
+        members: Mapping[bytes, Member] | None,
+        over: Mapping[StreamId, frozenset[bytes]] | None = None,
     ) -> None:
-        """Show what a commit has changed, and wake who listens."""
+        """Show what a commit has changed, and wake who listens to a scope it is about.
+
+        Args:
+            moved: Streams that moved.
+            members: All of them, if they changed.
+            over: All streams that are over; None: as before.
+        """
+        woken_scopes = {stream.scope for stream in moved}
+        if over is not None:
+            before, self.over = self.over, over
+            woken_scopes.update(
+                stream.scope
+                for stream in {*before, *over}
+                if before.get(stream) != over.get(stream)
+            )
         by_scope: dict[str, dict[StreamId, Cursor]] = {}
         for stream, cursor in moved.items():
             by_scope.setdefault(stream.scope, {})[stream] = cursor
@@ -81,16 +101,33 @@ class Published:
         self._scopes = scopes
         if members is not None:
             self.members = members
-        for loop, listener in tuple(self._listeners):
+        woken: dict[asyncio.AbstractEventLoop, list[asyncio.Event]] = {}
+        for told in (None, *woken_scopes):
+            for loop, listener in tuple(self._listeners.get(told, ())):
+                woken.setdefault(loop, []).append(listener)
+        for loop, listeners in woken.items():
             with suppress(RuntimeError):  # its loop was closed: nobody listens there any more
-                loop.call_soon_threadsafe(listener.set)
+                loop.call_soon_threadsafe(_set_all, listeners)
 
-    def listen(self) -> asyncio.Event:
-        """Return an event that is set at every commit; `forget` it in the end."""
+    def listen(self, *scopes: str) -> asyncio.Event:
+        """Return an event that is set when a stream of some scopes has moved, or is over.
+
+        `forget` it in the end. Without scopes it is set at every commit.
+        """
         listener = asyncio.Event()
-        self._listeners.add((asyncio.get_running_loop(), listener))
+        for scope in scopes or (None,):
+            self._listeners.setdefault(scope, set()).add((asyncio.get_running_loop(), listener))
         return listener
 
     def forget(self, listener: asyncio.Event) -> None:
         """Stop waking a listener."""
-        self._listeners.discard((asyncio.get_running_loop(), listener))
+        ours = (asyncio.get_running_loop(), listener)
+        for scope in [scope for scope, known in self._listeners.items() if ours in known]:
+            self._listeners[scope].discard(ours)
+            if not self._listeners[scope]:
+                del self._listeners[scope]
+
+
+def _set_all(listeners: Iterable[asyncio.Event]) -> None:
+    for listener in listeners:
+        listener.set()

@@ -258,9 +258,6 @@ class Writer:
                     if (stream.node, stream.incarnation) == (own.node, own.incarnation)
                 ),
             )
-        self._published.over = {
-            stream: frozenset(told) for stream, told in self._state.over.items()
-        }
         unit.keep_prices()
         for cursor in unit.cursors.values():
             self._state.last_hlc = merge(self._state.last_hlc, cursor.hlc, unit.now_ms)
@@ -268,7 +265,11 @@ class Writer:
         if unit.members_changed:
             with self._connection.begin():
                 self._state.members = load_members(self._connection)
-        self._published.update(unit.cursors, self._state.members if unit.members_changed else None)
+        self._published.update(
+            unit.cursors,
+            self._state.members if unit.members_changed else None,
+            {stream: frozenset(told) for stream, told in self._state.over.items()},
+        )
 
 
 def _ingest(unit: Unit, part: list[Arrival]) -> list[Callable[[], None]]:

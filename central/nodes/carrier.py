@@ -101,7 +101,7 @@ class Live:
             autoping=True,
         )
         self._stored: asyncio.Queue[asyncio.Task[list[Outcome]]] = asyncio.Queue(2 * MAX_IN_FLIGHT)
-        self._news = ledger.published.listen()
+        self._news = ledger.published.listen(*self._conversation.scopes)
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """Talk until one side ends it."""

@@ -23,6 +23,8 @@ SLOW_AT = 64
 """Jobs waiting for the writing thread from which on a peer is asked to wait."""
 
 SLOW_MS = 1000
+SMALL = 256
+"""Bytes of a payload that is read at once."""
 
 
 @dataclass(slots=True)
@@ -76,11 +78,13 @@ class Conversation:
         self.lock = lock
 
     async def read(self, payload: bytes) -> Event | Incoming:
-        """Read a payload beside the event loop; the bodies of a batch too.
+        """Read a payload, a large one beside the event loop; the bodies of a batch too.
 
         Raises:
             RemoteProtocolError: It is nonsense here.
         """
+        if len(payload) <= SMALL:  # an acknowledgement costs less than a way to a thread and back
+            return self._read(payload)
         return await asyncio.to_thread(self._read, payload)
 
     def _read(self, payload: bytes) -> Event | Incoming:
@@ -206,12 +210,12 @@ class Conversation:
             return None
         own = self.ledger.own.node
         stream, after = min(owed, key=lambda entry: (entry[0].node != own, entry[0]))
-        found = await self.ledger.read(
-            lambda connection: journal.batch_with_keys(connection, stream, after)
-        )
+        found = await self.ledger.packed(stream, after, self.session.ref(stream))
         if found is None:
             return None
-        batch, keys = found
+        batch, keys, payload = found
+        if not keys:
+            return self.session.send_packed(batch, payload)
         return await asyncio.to_thread(self.session.send, batch, self.lock(keys))
 
 

@@ -271,14 +271,23 @@ class Session:
         Raises:
             LocalProtocolError: We have not greeted.
         """
+        return self.send_packed(batch, pack(self.ref(batch.stream), batch, keys, author))
+
+    def ref(self, stream: StreamId) -> StreamRef:
+        """Return what a stream is called in what we send next."""
+        return self._told.get(stream, stream.name())
+
+    def send_packed(self, batch: Batch, payload: bytes) -> bytes:
+        """Return a batch that was packed for our `ref` of its stream, and note it as on its way.
+
+        Raises:
+            LocalProtocolError: We have not greeted.
+        """
         self._expect_greeted()
-        known = self._told.get(batch.stream)
-        ref: StreamRef = batch.stream.name() if known is None else known
-        if known is None:
-            self._told[batch.stream] = len(self._told)
+        self._told.setdefault(batch.stream, len(self._told))
         self._sent[batch.stream] = batch.last
         self._in_flight.append((batch.stream, batch.last))
-        return wire.encode(_to_facts(ref, batch, dict(keys or {}), author))
+        return payload
 
     def acknowledge(
         self,
@@ -420,6 +429,16 @@ class Session:
         if not 0 <= ref < len(named):
             raise RemoteProtocolError(f"Stream {ref}: only {len(named)} were named.")
         return named[ref]
+
+
+def pack(
+    ref: StreamRef,
+    batch: Batch,
+    keys: Mapping[bytes, bytes] | None = None,
+    author: bytes = b"",
+) -> bytes:
+    """Return a batch as a payload, for every conversation that calls its stream `ref`."""
+    return wire.encode(_to_facts(ref, batch, dict(keys or {}), author))
 
 
 def _vector(positions: Iterable[Position]) -> dict[StreamId, Head]:

@@ -11,6 +11,7 @@ BENCHES = {
     "central": ("tests.bench.central_ingest", "Central: a backlog taken in over TLS"),
     "wire": ("tests.bench.wire", "Bytes per sale on the wire"),
     "merge": ("tests.bench.merge_cost", "A stock delta merged, beside document libraries"),
+    "catalogue": ("tests.bench.catalogue", "A large catalogue, and one price to many stores"),
     "memory": ("tests.bench.memory", "Memory of an edge node"),
 }
 
