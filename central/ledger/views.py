@@ -26,7 +26,7 @@ from central.ledger.entry import Entry, read
 from central.ledger.tables import OWN, QUARANTINE, UNREADABLE, VIEWS
 from central.ledger.unit import Unit
 from sync import facts
-from sync.chain import Fact, StreamId
+from sync.chain import ALL, Fact, StreamId
 from sync.errors import BadFact
 from sync.facts import Body
 from sync.facts.catalogue import Articles
@@ -196,7 +196,9 @@ def rebuild(unit: Unit) -> int:
     fences = rights.every_fence(unit.connection)
     reference.apply(unit, [entry for entry in fences if not reference.objection(unit, entry)])
     done = 0
-    for stream in sorted(journal.load_cursors(unit.connection)):
+    # Prices first: no sale is then judged again for each of them.
+    streams = journal.load_cursors(unit.connection)
+    for stream in sorted(streams, key=lambda stream: (stream.scope != ALL, stream)):
         for part in _parts(unit.connection, stream):
             scope, node, incarnation = stream.scope, stream.node, stream.incarnation
             apply(
