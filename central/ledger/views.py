@@ -6,6 +6,7 @@ read yet to `unreadable`; neither stops its stream.
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 
 from sqlalchemy import Connection, delete, select, tuple_
 
@@ -106,15 +107,20 @@ def _apply(
     stale.apply(unit, sorted_[Sale], sorted_[Articles], new=new)
 
 
-_ROOMS: tuple[tuple[type | tuple[type, ...], type], ...] = (
-    (GoodsReceived, GoodsReceived),
-    (rights.KINDS, RightsMoved),
-    (promises.KINDS, PromiseMade),
-    (reference.KINDS, Articles),
-    (documents.KINDS, DocumentChanged),
-    (papers.KINDS, CountOpened),
-)
-"""Kinds, and the one that stands for them; what moves goods is a paper besides."""
+@cache
+def _rooms() -> tuple[tuple[type | tuple[type, ...], type], ...]:
+    """Return kinds, and the one that stands for them; what moves goods is a paper besides.
+
+    Not at import: who imports `documents` or `papers` first is halfway through it here.
+    """
+    return (
+        (GoodsReceived, GoodsReceived),
+        (rights.KINDS, RightsMoved),
+        (promises.KINDS, PromiseMade),
+        (reference.KINDS, Articles),
+        (documents.KINDS, DocumentChanged),
+        (papers.KINDS, CountOpened),
+    )
 
 
 def _sort(unit: Unit, effects: Effects, entries: Sequence[Entry]) -> Mapping[type, Sequence[Entry]]:
@@ -131,7 +137,7 @@ def _sort(unit: Unit, effects: Effects, entries: Sequence[Entry]) -> Mapping[typ
         elif reason := _objection(unit, entry, body):
             effects.rows[QUARANTINE].append(_quarantined(entry, reason))
         else:
-            for kinds, room in _ROOMS:
+            for kinds, room in _rooms():
                 if isinstance(body, kinds):
                     found[room].append(entry)
     return found
