@@ -351,7 +351,8 @@ def policy_set(
         str | None, typer.Option(help="Beyond its right the counter is strict or lenient.")
     ] = None,
     floor: Annotated[
-        str | None, typer.Option(help="Units the counter keeps of what nobody asked for.", metavar="N")
+        str | None,
+        typer.Option(help="Units the counter keeps of what nobody asked for.", metavar="N"),
     ] = None,
     web_share: Annotated[
         int | None, typer.Option(help="Percent of what comes in that head office may promise.")
