@@ -22,6 +22,9 @@ import msgspec
 
 from sync.errors import RemoteProtocolError
 
+_WIDEST = 1 << 63
+"""From here on a difference of two ints may be more than msgpack can write."""
+
 LEAF, TEXT, STEPS, RECORD, LISTS = range(5)
 
 MAX_WORK = 64 << 20
@@ -83,7 +86,12 @@ def _shred(values: list[Any], depth: int) -> list[Any]:
         return [LISTS, _few(lengths), _shred(list(chain.from_iterable(values)), depth + 1)]
     if kinds == {str} and not _alike(values):
         return [TEXT, _few(list(map(len, values))), "".join(values)]
-    if kinds == {int} and not _alike(values) and all(a <= b for a, b in pairwise(values)):
+    if (
+        kinds == {int}
+        and not _alike(values)
+        and values[-1] - values[0] < _WIDEST
+        and all(a <= b for a, b in pairwise(values))
+    ):
         return [STEPS, values[0], _few([b - a for a, b in pairwise(values)])]
     return [LEAF, _few(values)]
 

@@ -123,6 +123,7 @@ def heard(node, n):
     return lambda: node.status()["sales"] == n
 
 
+@pytest.mark.timeout(240)
 async def test_the_wan_is_down_both_sell_one_stock_and_one_carries_both(
     launcher, office, sold, tmp_path
 ):
@@ -163,7 +164,8 @@ async def test_the_wan_is_down_both_sell_one_stock_and_one_carries_both(
         assert (store["sales"], store["total_minor"]) == (15, 15 * PRICE)
         # A backup makes it safe, and that word goes on, too; then the other link comes back.
         a.wan.heal()
-        await until(lambda: a.status()["link"] == b.status()["link"] == "live")
+        # A link that was down for long is tried again within a minute.
+        await until(lambda: a.status()["link"] == b.status()["link"] == "live", 90)
         await asyncio.to_thread(a.sell, 2)
         await until(lambda: len(sold()) == 17 and heard(b, 17)())
         for node in (a, b):

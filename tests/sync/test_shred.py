@@ -69,3 +69,8 @@ def test_any_column_is_assembled_or_refused(column, n):
 def test_bombs_and_nonsense_are_refused_before_they_cost_anything(column):
     with pytest.raises(RemoteProtocolError):
         assemble(column, 1000)
+
+
+def test_ints_too_far_apart_for_steps_come_back():
+    bodies = [msgspec.msgpack.encode([n]) for n in (-(1 << 63), 0, (1 << 64) - 1, (1 << 64) - 1)]
+    assert assemble(shred(bodies), len(bodies)) == bodies
