@@ -269,6 +269,7 @@ class Office:
             {member.node for member in published.members.values() if self.peers.live(member.node)},
             published.all_scopes(),
             self.ledger.own,
+            published.over,
         )
 
 

@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy import Connection, Table, func, select
 
 from central.ledger import carried, shelves
+from central.ledger.fences import lost_lives
 from central.ledger.tables import (
     NODES,
     QUARANTINE,
@@ -40,6 +41,8 @@ class Seen:
 
     scopes: Mapping[str, Mapping[StreamId, Cursor]]
     own: Own
+    over: Mapping[StreamId, object]
+    """Streams that are over and not closed yet."""
 
 
 class StreamStatus(msgspec.Struct, frozen=True):
@@ -339,7 +342,9 @@ def _stock_row(shelf: Shelf, seen: Seen, now_ms: int, heard_ms: int) -> StockRow
         quantity_milli=shelf.physical,
         reserved_milli=shelf.reserved,
         over_milli=shelf.uncovered,
-        web_milli=shelf.spare(seen.own.stream(shelf.store)),
+        web_milli=0
+        if lost_lives(seen.over, seen.own.node, shelf.store)
+        else shelf.spare(seen.own.stream(shelf.store)),
         kept=shelf.kept,
         as_of_ms=shelf.as_of_ms,
         heard_ms=heard_ms or None,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from central.ledger import author, promised, reading, shelves
+from central.ledger import author, fences, promised, reading, shelves
 from central.ledger.errors import Refused
 from central.ledger.promised import Part
 from central.ledger.unit import Unit
@@ -72,8 +72,11 @@ def promisable(unit: Unit, shelf: Shelf) -> int:
 
     Its own right in this life, with what lives before it left once they are fenced and
     held to their end, less what left the place without a right. A life that was lost with
-    a ledger and is not fenced yet counts for nothing.
+    a ledger and is not fenced yet counts for nothing, and while there is one nothing at all
+    is promised of that place: what that life had promised there is not known.
     """
+    if fences.lost_lives(unit.state.over, unit.state.own.node, shelf.store):
+        return 0
     return shelf.spare(unit.state.own.stream(shelf.store))
 
 

@@ -254,7 +254,6 @@ class Unit:
         id_ = self._journal.append(stream, again, self._key)
         self._views.take(id_, stream, again)
         self._life.hlc = hlc
-        self.wrote = True
 
     def freeze(self, stream: StreamId, seq: int, theirs: bytes, *, first: bool = False) -> None:
         """Note that a stream has two branches; `first`: they are known to part at `seq`."""

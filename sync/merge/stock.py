@@ -17,7 +17,7 @@ from sync.chain import StreamId
 from sync.facts import Body
 from sync.facts.count import CountPosted
 from sync.facts.rights import Mode, Move, RightsMoved, StockPolicy
-from sync.facts.sale import Sale, SaleSums, Stage
+from sync.facts.sale import Sale, Stage
 from sync.facts.stock import OUTWARD, GoodsMoved, GoodsReceived
 from sync.merge import rights
 
@@ -94,16 +94,6 @@ def received(body: GoodsReceived) -> Deltas:
     for line in body.lines.rows():
         deltas[line.sku] = deltas.get(line.sku, 0) + line.quantity_milli
     return deltas
-
-
-def sold(sums: SaleSums) -> Deltas:
-    """Return what a closed sale takes."""
-    return {sku: -milli for sku, milli in sums.by_sku.items()}
-
-
-def inverse(deltas: Deltas) -> Deltas:
-    """Return what takes `deltas` back."""
-    return {sku: -milli for sku, milli in deltas.items()}
 
 
 def right(row: Sequence[int]) -> int:

@@ -408,7 +408,14 @@ async def test_a_restored_head_office_gets_its_promises_back_and_counts_none_twi
         # The right is of a life that was lost: nothing is promised of it.
         refused = ask(lambda unit: promising.make(unit, request))
         assert isinstance(refused, promising.NotPromised)
-        peer = identity(machine)
+        # Nor of a right given to the new life: what the lost one promised is not known yet.
+        peer, now = identity(machine), restored.own.stream("S1")
+        gift = RightsMoved(Move.GIVEN, CellLines.by_cell({"A": 3000}), now)
+        machine.writer.write(gift, b"g" * 16)
+        given = Incoming.of(machine.writer.batch(machine.writer.head.seq), {}, peer)
+        restored._writer.take([given]).result(10)
+        refused = ask(lambda unit: promising.make(unit, request))
+        assert isinstance(refused, promising.NotPromised)
         restored._writer.take([Incoming.of(batch, {}, peer) for batch in lost]).result(10)
         told = ask(lambda unit: promising.make(unit, request))
         assert (told.new, [part.store for part in told.parts]) == (False, ["S1"])
@@ -421,7 +428,7 @@ async def test_a_restored_head_office_gets_its_promises_back_and_counts_none_twi
         assert ask(lambda unit: promising.release(unit, root)).parts[0].ended is Ending.RELEASED
         with restored._database.reading() as connection:
             shelf = shelves.of_store(connection, "S1", ["A"])["A"]
-        assert shelf.right(restored.own.stream("S1")) == 5000
+        assert shelf.right(restored.own.stream("S1")) == 5000 + 3000
         assert (shelf.reserved, shelf.physical, shelf.oversold) == (0, 8000, 0)
     finally:
         restored.close()

@@ -168,14 +168,6 @@ def split(milli):
     return (milli,) if milli % 2 else (milli // 2, milli // 2)
 
 
-@given(amounts)
-def test_what_is_sold_is_taken_back_by_its_inverse(deltas):
-    assert stock.inverse(stock.inverse(deltas)) == deltas
-    assert {sku: deltas[sku] + milli for sku, milli in stock.inverse(deltas).items()} == (
-        dict.fromkeys(deltas, 0)
-    )
-
-
 @given(st.lists(st.integers(0, 1000), min_size=WIDTH, max_size=WIDTH))
 def test_a_right_below_zero_counts_as_uncovered(row):
     assert stock.uncovered(row) == row[Column.OVER] - row[Column.COVERED] + max(
