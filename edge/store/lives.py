@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from edge.store.journal import Row, fact_at, place, whole
 from edge.store.views import rebuild
 from sync import facts as vocabulary
-from sync.chain import ALL, Fact, Head, StreamId, fact_hash, genesis, verify_head
+from sync.chain import Fact, Head, StreamId, fact_hash, genesis, verify_head
 from sync.errors import BadFact, SyncError
 from sync.facts.node import AppendedAgain, IncarnationBegan
 from sync.facts.sale import Sale
@@ -143,10 +143,7 @@ def fences(db: sqlite3.Connection) -> dict[StreamId, Fence]:
     found = {}
     for node, life, scope, seq, digest, successor, its_life in db.execute(
         "SELECT s.node, s.incarnation, s.scope, f.seq, f.hash, t.node, t.incarnation "
-        "FROM fences f JOIN streams s ON s.id = f.stream JOIN streams t ON t.id = f.successor "
-        "JOIN roots ON roots.store = ? "
-        "AND instr(f.place, lower(substr(hex(roots.node), 1, 12))) = 1",
-        (ALL,),
+        "FROM fences f JOIN streams s ON s.id = f.stream JOIN streams t ON t.id = f.successor"
     ):
         stream = StreamId(node, life, scope)
         found[stream] = Fence(stream, seq, digest, StreamId(successor, its_life, scope))

@@ -14,7 +14,7 @@ from edge.store import documents
 from edge.store.journal import fact_at, facts_of
 from edge.store.shelf import Shelf, first_of_stream
 from sync import facts as vocabulary
-from sync.chain import Fact, StreamId
+from sync.chain import ALL, Fact, StreamId
 from sync.errors import BadFact, BadIdentity
 from sync.facts import Body
 from sync.facts.basket import BasketEnded, BasketRecalled
@@ -252,7 +252,16 @@ class Views:
         )
 
     def _fence(self, stream: StreamId, fact: Fact, body: StreamClosed) -> None:
-        """Take note of a fence; should there be two, the one written first holds."""
+        """Take note of a fence; should there be two, the one written first holds.
+
+        Raises:
+            BadFact: Somebody else than head office wrote it.
+        """
+        ours = self._facts.execute(
+            "SELECT 1 FROM roots WHERE node = ? AND store = ?", (stream.node, ALL)
+        )
+        if ours.fetchone() is None:
+            raise BadFact(f"Fact {fact.seq}, {fact.kind}: only head office closes a stream.")
         id_, successor = self.shelf.number(body.stream), self.shelf.number(body.successor)
         moved = self._db.execute(
             "INSERT INTO fences VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (stream) DO UPDATE SET "

@@ -12,7 +12,10 @@ from edge.till import stages
 from edge.till.errors import BeyondRight
 from edge.till.pricing import Draft
 from edge.till.selling import write
-from sync.chain import ALL, StreamId, life
+from sync.chain import ALL, Fact, StreamId, genesis, life
+from sync.clock import tick
+from sync.errors import BadFact
+from sync.facts import encode, kind_of
 from sync.facts.node import StoreDescribed, StreamClosed
 from sync.facts.rights import CellLines, Mode, Move, RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import Payment, SaleLine, Stage
@@ -371,3 +374,34 @@ def _named(node, row):
     cell, id_, *rest = row
     stream = next(s for s, r in node._book.journal._rows.items() if r.id == id_)
     return cell, stream.node, stream.incarnation, *rest
+
+
+async def test_nobody_but_head_office_closes_a_stream(tmp_path):
+    async with two(tmp_path) as (a, b, central):
+        await a.write(delivering(1, 5000))
+        await meet(a, b, central)
+        head = next(h for h in a.heads() if h.stream == a.stream)
+        forged = StreamClosed(a.stream, 0, genesis(a.stream), b.stream, "mine now")
+        before = await books(a), await books(central)
+        with pytest.raises(BadFact, match="head office"):
+            await b.write(lambda unit: unit.append(forged, event(9)))
+        await b.write(lambda unit: _unchecked(unit, forged, event(9)))
+        await meet(a, b, central)
+        assert (await books(a), await books(central)) == before
+        assert (await books(b))[1] == 0
+        assert (await a.figures()).quarantined == 1
+        fence = StreamClosed(a.stream, head.seq, head.hash, b.stream, "lost")
+        await central.write(lambda unit: unit.append(fence, event(10)))
+        await meet(b, central)
+        assert (await books(b))[1] == 5000  # the forged one, though older, hides nothing
+        await sound(a, b, central)
+
+
+def _unchecked(unit, body, about):
+    """Append what no honest program would."""
+    stream, head = unit.stream, unit._journal.row(unit.stream).head
+    kind, version = kind_of(body)
+    hlc = tick(unit._life.hlc, unit.now.ms)
+    fact = Fact(head.seq + 1, hlc, kind, version, about, encode(body))
+    unit._views.take(unit._journal.append(stream, fact, unit._key), stream, fact)
+    unit._life.hlc = hlc

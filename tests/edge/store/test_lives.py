@@ -12,6 +12,7 @@ from edge.store import lives
 from edge.store.backup import BadCopy, copy, put_back
 from edge.store.lives import GreetAgain, NewLifeNeeded
 from sync.chain import ALL, StreamId, life
+from sync.errors import BadFact
 from sync.facts import decode
 from sync.facts.node import AppendedAgain, StreamClosed
 from tests.edge.store.rig import key, opened, selling
@@ -211,7 +212,8 @@ async def test_fences_of_others_than_central_close_nothing(tmp_path):
         heir = StreamId(key(3).node, 7, "S1")
         head = store.heads()[0]
         forged = StreamClosed(head.stream, 1, head.hash, heir)
-        await store.write(lambda unit: unit.append(forged, event(9)))
+        with pytest.raises(BadFact, match="only head office"):
+            await store.write(lambda unit: unit.append(forged, event(9)))
         assert await store.life_over() == ""
         assert await store._read(lives.fences) == {}
 
