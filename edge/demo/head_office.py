@@ -48,7 +48,7 @@ class HeadOffice:
         self.port = quiet_port()
         self.process = Kept("central", self._command, self.log, on_death)
         self._http = http
-        self._token = ""
+        self._token = self._page_token = ""
         self._context: ssl.SSLContext | None = None
 
     @property
@@ -64,7 +64,7 @@ class HeadOffice:
     @property
     def page(self) -> str:
         """The status page, with the token that opens it."""
-        return f"{self.address}/login?token={self._token}"
+        return f"{self.address}/login?token={self._page_token}"
 
     async def install(self) -> None:
         """Make it, and run it from now on."""
@@ -78,8 +78,11 @@ class HeadOffice:
                 shutil.rmtree(self.data)  # init was killed half-way: begin anew
         self._context = ssl.create_default_context(cafile=str(self.data / "authority.pem"))
         await self.start()
-        told = await self.tell("token", "create", "--scope", "write", "--name", "demo")
-        self._token = told["token"]
+        self._token = await self._new_token("write", "web shop")
+        self._page_token = await self._new_token("read", "visitor")
+
+    async def _new_token(self, scope: str, name: str) -> str:
+        return (await self.tell("token", "create", "--scope", scope, "--name", name))["token"]
 
     async def start(self) -> None:
         """Run it, and wait until it answers.
