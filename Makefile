@@ -16,7 +16,7 @@ demo: $(READY)
 	$(BIN)/karb demo $(ARGS)
 
 test: lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
