@@ -4,7 +4,10 @@ import asyncio
 import json
 import shutil
 import signal
+import socket
+import time
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from edge.config import first_file
 from tests.e2e.hostile import ask, dump
@@ -12,6 +15,7 @@ from tests.e2e.launcher import KARB
 from tests.edge.till.shop import STORE, enrolled, opened
 
 NOWHERE = "https://127.0.0.1:9"
+PRICE = 499
 
 
 class Node:
@@ -57,6 +61,76 @@ class Node:
 
     def dump(self, *without):
         return dump(self.database, *without)
+
+
+class Till(Node):
+    """`karb run` of one of the store's nodes, its line to head office and its port on the LAN."""
+
+    def __init__(self, launcher, data, wan, port, name):
+        super().__init__(launcher, data)
+        self.wan, self.port, self.name, self.sold = wan, port, name, {}
+
+    async def enrol(self, office):
+        url = f"https://127.0.0.1:{await self.wan.start()}"
+        done = await asyncio.to_thread(
+            self.karb, "init", "--central", url, "--code", office.code("S1"), "--name", self.name
+        )
+        assert done.returncode == 0, done.stderr
+        self.key = await asyncio.to_thread(self.token, "sell")
+        return self
+
+    def settle(self, *peers, discover=False):
+        """Write what the installer would."""
+        file = self.data / "karb.toml"
+        lan = (
+            f'[lan]\nlisten = "127.0.0.1:{self.port}"\ndiscover = {str(discover).lower()}\n'
+            'interfaces = ["127.0.0.1"]\n'
+        )
+        lan += "".join(f'[[peers]]\nurl = "https://127.0.0.1:{port}"\n' for port in peers)
+        text = file.read_text("utf-8").replace('id = "T1"', f'id = "{self.name}"')
+        file.write_text(text.replace("[[tills]]", lan + "[[tills]]"), "utf-8")
+        return self
+
+    def sell(self, n=1, till=None):
+        for _ in range(n):
+            uuid = str(uuid4())
+            answer = self.put(uuid, till)
+            assert answer.status == 201, answer.body
+            self.sold[uuid] = json.loads(answer.body)["receipt_number"]
+
+    def put(self, uuid, till=None):
+        sale = {
+            "till": till or self.name,
+            "cashier": "anna",
+            "lines": [{"sku": "5901234123457", "quantity_milli": 1000, "unit_minor": PRICE}],
+            "payments": [{"method": "cash", "amount_minor": PRICE}],
+        }
+        return self.ask("PUT", f"/v1/sales/{uuid}", sale, token=self.key)
+
+    def status(self):
+        return json.loads(self.ask("GET", "/v1/status", token=self.key).body)
+
+    def stock(self):
+        return json.loads(self.ask("GET", "/v1/stock/5901234123457", token=self.key).body)[
+            "quantity_milli"
+        ]
+
+
+async def until(condition, seconds=40):
+    end = time.monotonic() + seconds
+    while not await asyncio.to_thread(condition):
+        assert time.monotonic() < end, "it did not come about"
+        await asyncio.sleep(0.05)
+
+
+def live(node):
+    return any(peer["state"] == "live" for peer in node.status()["peers"])
+
+
+def free_port():
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return bound.getsockname()[1]
 
 
 def stocked(data):

@@ -1,0 +1,9 @@
+from tests.processes import kills
+
+
+def test_whatever_is_killed_what_was_acknowledged_is_there_once(tmp_path):
+    told = kills.main("short", 1, tmp_path / "kills.json")
+    assert (told["lost"], told["doubled"], told["corrupt"], told["stuck"]) == (0, 0, 0, 0), told
+    assert told["cases"] == kills.KILLS["short"]
+    assert sum(times for what, times in told["faults"].items() if "kill" in what) == told["cases"]
+    assert told["faults"]["sales acknowledged"] > 20
