@@ -5,7 +5,7 @@ from uuid import UUID
 from edge.api import answers
 from edge.api.call import Call, Node, Reply
 from edge.stockroom import counting, documents
-from edge.store.store import StockView
+from edge.store.holder import StockView
 from edge.store.transit import TransferView
 from edge.till.business_day import rfc3339
 from edge.till.errors import NotFound

@@ -6,7 +6,7 @@ All of it in one unit of work: rights move in the transaction of what they belon
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -31,6 +31,24 @@ if TYPE_CHECKING:
 
 WANT_LASTS_MS = 3_600_000
 """A want older than this is nobody's any more: whoever asked has decided without."""
+
+
+class StockView(NamedTuple):
+    """How much of an article is on the shelf, by this node's books."""
+
+    sku: str
+    quantity_milli: int
+    """What is really there, reserved or not."""
+
+    right_milli: int
+    """What this node may promise or sell of it without asking."""
+
+    reserved_milli: int
+    uncovered_milli: int
+    """What left beyond anybody's right, and no right was found for yet."""
+
+    as_of_ms: int
+    """Time of the last fact that touched it."""
 
 
 class Holder:
@@ -68,6 +86,21 @@ class Holder:
             but: A holder whose part does not count: the one that asks for it.
         """
         return stock.uncovered_at(self._shelf.rows(cell), self._shelf.heir, but)
+
+    def stock(self, sku: str) -> StockView | None:
+        """Return the stock of an article; None if no fact ever touched it."""
+        shelf = self._shelf
+        rows = shelf.rows(sku)
+        if not rows:
+            return None
+        return StockView(
+            sku,
+            sum(map(stock.physical, rows.values())),
+            shelf.right(sku, self._own),
+            sum(map(stock.reserved, rows.values())),
+            stock.uncovered_at(rows, shelf.heir) if shelf.kept(rows) else 0,
+            max(row[-1] for row in rows.values()),
+        )
 
     def policy(self, sku: str) -> StockPolicy:
         """Return the policy that holds for an article here."""

@@ -6,13 +6,14 @@ of a commit, with the number up to which they then cover each stream. A row is a
 of one stream (`sync.merge.stock`), so what a crash takes from memory is added again from
 the facts above that number: the table and the tail of the journal are the row.
 
-Everything here runs in the writer's thread but `Shelf.live`, which readers look into.
+Everything here runs in the writer's thread: whoever wants to know asks in a unit.
 """
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from edge.store.journal import fact_at, whole
+from edge.store.sold import AS_OF, Row, Sold
 from sync import facts as vocabulary
 from sync.chain import Fact, StreamId
 from sync.clock import hlc_ms
@@ -23,11 +24,8 @@ from sync.facts.stock import GoodsReceived
 from sync.merge import stock
 from sync.merge.stock import Column, Deltas
 
-Row = Sequence[int]
-"""The columns of `sync.merge.stock.Column`, then the time (ms) of the last fact that moved it."""
-
-_AS_OF = stock.WIDTH
-_EMPTY = (0,) * (stock.WIDTH + 1)
+_COLUMNS = "made, used, held, freed, done, gave, got, over, covered, as_of_ms"
+_EMPTY = (0,) * (AS_OF + 1)
 MOVING = frozenset(
     {
         "goods.received",
@@ -41,15 +39,19 @@ MOVING = frozenset(
 )
 """Kinds that move a row."""
 
-_FOLD_ROWS = 2048
-_FOLD_GROUPS = 2000
-"""Rows that moved, and commits, after which they are folded: bounds memory and the tail."""
+_FOLD_ROWS = 8192
+_FOLD_FACTS = 5000
+"""Rows that moved, and facts that moved them, after which they are folded: bounds memory
+(two megabytes) and the tail. Goods are sold again and again: the longer, the fewer rows."""
 
-_CACHED = 4096
-"""Rows in memory, folded ones included: about two megabytes."""
+_CACHED = 2048
+"""Rows in memory that the table does not lag behind of: about a megabyte."""
 
-_ROWS = 128
-"""Rows of one statement."""
+_FOLD_LEAST = 500
+"""Facts before that: so often the rows are not even counted."""
+
+_SIZES = (128, 16, 1)
+"""Rows of one statement: few sizes, so that each is found again among the prepared ones."""
 
 
 class Shelf:
@@ -69,17 +71,19 @@ class Shelf:
             facts: Where the facts are, if not there too.
         """
         self._db, self.number, self._facts = db, number, facts or db
-        self.live: dict[tuple[str, int], Row] = {}
-        """Committed rows as they are, by cell and stream: those that the table lags behind of
-        and others that moved lately."""
+        self._live: dict[tuple[str, int], Row] = {}
+        """Committed rows by cell and stream, but for what is `_sold`: those that the table lags
+        behind of, and others read lately."""
 
         self._dirty: set[tuple[str, int]] = set()
         """Those that the table lags behind of."""
 
+        self._sold = Sold()
         self._open: dict[tuple[str, int], list[int]] = {}
         self._undo: list[tuple[tuple[str, int] | None, list[int], int, int, int]] = []
-        self._fold = False
-        self._groups = 0
+        self._fold = self._folded = False
+        self._moved = 0
+        """Facts that moved dirty rows since these were folded."""
         self._untracked: set[str] = set()
         self._stale = self._rebuilt = False
         self.fences: dict[int, tuple[int, int]] = {}
@@ -90,14 +94,17 @@ class Shelf:
 
     def _reload(self) -> None:
         """Start from the table and the tail of the journal."""
-        self.live, self._open = {}, {}
+        self._live, self._open = {}, {}
         self._dirty.clear()
+        self._sold.clear()
         self._undo.clear()
+        self._moved = 0
         self.fences = self._read_fences()
         self._estates.clear()
         for stream, fact in self._tail(folded=True):
             self._again(stream, fact)
-        self._groups = 1
+            self._sold.committed()
+        self._folded = False
         self.committed()
 
     # --- moving ----------------------------------------------------------------------
@@ -120,11 +127,17 @@ class Shelf:
             first: It is the first record of its event in its stream.
             sums: Of a sale's lines, if they are known already.
         """
+        if isinstance(body, Sale):
+            # What nearly every fact is; and it takes from its own row only.
+            if first and body.stage is Stage.CLOSED and not self._beyond(stream, fact):
+                self._sold.add(stream, (sums or body.lines.sums()).by_sku, body.at_ms)
+            return
         if isinstance(body, SaleClosed | SaleVoided):
             self._note_closing(stream, fact, body)
-        moves = self.moves(stream, fact, body, first=first, sums=sums)
+        moves = self.moves(stream, fact, body, first=first)
         if not moves:
             return
+        self._moved += 1
         at_ms: int = getattr(body, "at_ms", hlc_ms(fact.hlc))
         for column, amounts, sign in moves:
             self._move(stream, column, amounts, sign, at_ms)
@@ -138,24 +151,24 @@ class Shelf:
         body: Body,
         *,
         first: bool,
-        sums: SaleSums | None = None,
     ) -> list[tuple[Column, Deltas, int]]:
         """Return how a fact in its place moves the row of its stream: column, amounts, a sign.
 
         Args: see `apply`. What a sale's closing moves is known once it was applied.
         """
-        fence = self.fences.get(stream)
-        if fence is not None and fact.seq > fence[0]:
-            return []  # beyond the end of its stream: a person decides
+        if self._beyond(stream, fact):
+            return []
         match body:
-            case Sale() if sums is not None:
-                closed = first and body.stage is Stage.CLOSED
-                return [(Column.USED, sums.by_sku, 1)] if closed else []
             case Sale() | GoodsReceived():
                 return stock.moves(body) if first else []
             case SaleClosed() | SaleVoided():
                 return self._closing_moves(stream, fact, body)
         return stock.moves(body)
+
+    def _beyond(self, stream: int, fact: Fact) -> bool:
+        """Whether a fact stands beyond the end of its stream: then a person decides."""
+        fence = self.fences.get(stream)
+        return fence is not None and fact.seq > fence[0]
 
     def _closing_moves(
         self, stream: int, fact: Fact, body: SaleClosed | SaleVoided
@@ -174,8 +187,7 @@ class Shelf:
 
     def _note_closing(self, stream: int, fact: Fact, body: SaleClosed | SaleVoided) -> None:
         """Keep which fact of its stream closed or voided a tendered sale: the first one."""
-        fence = self.fences.get(stream)
-        if fence is not None and fact.seq > fence[0]:
+        if self._beyond(stream, fact):
             return
         if self._tendered(stream, fact) is None:
             return
@@ -216,11 +228,11 @@ class Shelf:
             if row is None:
                 row = rows[key] = list(self._committed(cell, stream))
                 undo.append((key, row, 0, 0, 0))
-            before = row[_AS_OF]
+            before = row[AS_OF]
             undo.append((None, row, column, milli * sign, before))
             row[column] += milli * sign
             if at_ms > before:
-                row[_AS_OF] = at_ms
+                row[AS_OF] = at_ms
         if column == Column.MADE:
             self._untracked.difference_update(deltas)
 
@@ -228,28 +240,31 @@ class Shelf:
 
     def row(self, cell: str, stream: int) -> Row:
         """Return the row of one holder, this transaction included."""
-        return self._open.get((cell, stream)) or self._committed(cell, stream)
+        key = (cell, stream)
+        base = self._open.get(key) or self._committed(cell, stream)
+        return self._sold.on_top(cell, stream, base)
 
     def rows(self, cell: str) -> dict[int, Row]:
         """Return the rows of every holder of a cell, this transaction included."""
-        found: dict[int, Row] = table_rows(self._db, cell)
-        for rows in (self.live, self._open):
-            for (id_,) in self._db.execute("SELECT id FROM streams"):
-                if (row := rows.get((cell, id_))) is not None:
-                    found[id_] = row
-        return found
+        found: dict[int, Row] = {
+            stream: row
+            for stream, *row in self._db.execute(
+                f"SELECT stream, {_COLUMNS} FROM rights WHERE cell = ?", (cell,)
+            )
+        }
+        for (id_,) in self._db.execute("SELECT id FROM streams"):
+            row = self._open.get((cell, id_)) or self._live.get((cell, id_))
+            if row is not None and row is not _EMPTY:
+                found[id_] = row
+        for id_ in self._sold.streams(cell):
+            found.setdefault(id_, _EMPTY)
+        return {id_: self._sold.on_top(cell, id_, row) for id_, row in found.items()}
 
     def right(self, cell: str, holder: int) -> int:
         """Return what a holder may still promise, with what it inherited; 0 if it is closed."""
         if holder in self.fences:
             return 0
         return sum([stock.right(self.row(cell, member)) for member in self.estate(holder)])
-
-    def right_in(self, rows: Mapping[int, Row], holder: int) -> int:
-        """Return the same of rows read elsewhere."""
-        if holder in self.fences:
-            return 0
-        return sum([stock.right(rows[id_]) for id_ in self.estate(holder) if id_ in rows])
 
     def estate(self, holder: int) -> tuple[int, ...]:
         """Return the holder and those closed ones it succeeds and knows to their end."""
@@ -290,15 +305,16 @@ class Shelf:
         return any(row[Column.MADE] for row in rows.values())
 
     def _committed(self, cell: str, stream: int) -> Row:
-        row = self.live.get((cell, stream))
-        if row is not None:
-            return row
-        found: Row | None = self._db.execute(
-            "SELECT made, used, held, freed, done, gave, got, over, covered, as_of_ms "
-            "FROM rights WHERE cell = ? AND stream = ?",
-            (cell, stream),
-        ).fetchone()
-        return found or _EMPTY
+        key = (cell, stream)
+        row = self._live.get(key)
+        if row is None:
+            if len(self._live) - len(self._dirty) > _CACHED:
+                self._live = {key: self._live[key] for key in self._dirty}
+            row = self._db.execute(
+                f"SELECT {_COLUMNS} FROM rights WHERE cell = ? AND stream = ?", key
+            ).fetchone()
+            row = self._live[key] = row or _EMPTY
+        return row
 
     def _held(self, stream: int) -> int:
         """How far a stream is held, as far as the facts are here."""
@@ -313,15 +329,17 @@ class Shelf:
     def begin(self) -> None:
         """Begin a unit: `roll_back` goes back to here."""
         self._undo.clear()
+        self._sold.begin()
 
     def roll_back(self) -> None:
         """Undo what moved since `begin`."""
+        self._sold.roll_back()
         for key, row, column, by, before in reversed(self._undo):
             if key is not None:
                 del self._open[key]
             else:
                 row[column] -= by
-                row[_AS_OF] = before
+                row[AS_OF] = before
         self._undo.clear()
         if self._rebuilt:
             self._reload()
@@ -331,64 +349,81 @@ class Shelf:
 
     def abandon(self) -> None:
         """Undo what moved since the last commit."""
+        self._sold.abandon()
         self._open.clear()
         self._undo.clear()
-        if self._groups == 0:
-            self._groups = _FOLD_GROUPS  # it had been folded: fold again soon
+        self._fold, self._folded = self._fold or self._folded, False
         if self._rebuilt or self._stale:
             self._reload()
 
-    def seal(self, heads: Iterable[tuple[int, int]]) -> None:
+    def seal(self, heads: Callable[[], Iterable[tuple[int, int]]]) -> None:
         """Fold, before the commit, if there is much to fold.
 
         Args:
-            heads: Number of each stream in this file, and how far it is held.
+            heads: Gives the number of each stream in this file, and how far it is held.
         """
         self.settle_fences()
-        self._groups += 1
-        if self._fold or len(self._dirty) > _FOLD_ROWS or self._groups > _FOLD_GROUPS:
-            self.fold(heads)
+        facts = self._moved + self._sold.sales
+        if (
+            self._fold
+            or facts > _FOLD_FACTS
+            or (facts > _FOLD_LEAST and len(self._dirty) + len(self._sold) > _FOLD_ROWS)
+        ):
+            self.fold(heads())
 
     def committed(self) -> None:
         """What moved is on disk, as rows or as the facts that moved them."""
-        live = self.live
-        if self._groups == 0:  # folded
-            self._dirty.clear()
-            if len(live) > _CACHED:
-                live = self.live = {}
-        else:
-            self._dirty.update(self._open)
+        self._sold.committed()
+        live = self._live
         for key, row in self._open.items():
             live[key] = tuple(row)
+        if self._folded:
+            for key in self._sold.moved():
+                live.pop(key, None)  # the table knows better
+            self._sold.clear()
+            self._dirty.clear()
+            self._folded, self._moved = False, 0
+        else:
+            self._dirty.update(self._open)
         self._open.clear()
         self._undo.clear()
         self._stale = self._rebuilt = False
 
     def fold(self, heads: Iterable[tuple[int, int]]) -> None:
         """Write all rows that the table lags behind of, and how far they cover each stream."""
-        rows = [(*key, *self.live[key]) for key in self._dirty if key not in self._open]
-        rows += [(*key, *row) for key, row in self._open.items()]
-        rows.sort()
-        for at in range(0, len(rows), _ROWS):
-            part = rows[at : at + _ROWS]
-            marks = ", ".join(["(" + ", ".join("?" * (_AS_OF + 3)) + ")"] * len(part))
-            self._db.execute(
-                f"INSERT OR REPLACE INTO rights VALUES {marks}",
-                [value for row in part for value in row],
-            )
+        moved = {*self._dirty, *self._open}
+        rows = sorted((*key, *self.row(*key)) for key in moved)
+        marks = "(" + ", ".join("?" * (AS_OF + 3)) + ")"
+        self._write("INSERT OR REPLACE INTO rights VALUES {0}", marks, rows)
+        sold = sorted(
+            (*key, used, at_ms) for key, used, at_ms in self._sold.sums() if key not in moved
+        )
+        self._write(
+            "INSERT INTO rights VALUES {0} ON CONFLICT (cell, stream) DO UPDATE SET "
+            "used = used + excluded.used, as_of_ms = max(as_of_ms, excluded.as_of_ms)",
+            "(?, ?, 0, ?, 0, 0, 0, 0, 0, 0, 0, ?)",
+            sold,
+        )
         self._db.executemany(
             "UPDATE streams SET folded = ? WHERE id = ?", [(seq, id_) for id_, seq in heads]
         )
-        self._fold, self._groups = False, 0
+        self._fold, self._folded = False, True
+
+    def _write(self, statement: str, marks: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """Write rows, many a statement: a step of SQLite lets go of the interpreter."""
+        at = 0
+        for size in _SIZES:
+            many = statement.format(", ".join([marks] * size))
+            while len(rows) - at >= size:
+                part = rows[at : at + size]
+                self._db.execute(many, [value for row in part for value in row])
+                at += size
 
     def whole(self) -> list[tuple[str | int, ...]]:
         """Return every row as the table would have it, were all folded; for a check."""
-        table = {
-            (cell, stream): tuple(row)
-            for cell, stream, *row in self._db.execute("SELECT * FROM rights")
-        }
-        table.update({key: tuple(row) for key, row in self.live.items()})
-        return sorted((cell, stream, *row) for (cell, stream), row in table.items())
+        keys = set(self._db.execute("SELECT cell, stream FROM rights"))
+        keys.update(self._dirty, self._open, self._sold.moved())
+        return sorted((*key, *self.row(*key)) for key in keys)
 
     def fold_next(self) -> None:
         """See to it that this very group is folded: facts below the folded number move rows."""
@@ -420,27 +455,42 @@ class Shelf:
         if self._stale:
             self.rebuild()
 
+    def cells_after(self, cell: str, limit: int) -> list[str]:
+        """Return the next cells that have a row, in order."""
+        found = {
+            after
+            for (after,) in self._db.execute(
+                "SELECT DISTINCT cell FROM rights WHERE cell > ? ORDER BY cell LIMIT ?",
+                (cell, limit),
+            )
+        }
+        moved = (self._dirty, self._open, self._sold.moved())
+        found.update(after for keys in moved for after, _ in keys if after > cell)
+        return sorted(found)[:limit]
+
     def cells(self, stream: int) -> set[str]:
         """Return the cells of which a holder has a row."""
         found = {
             cell
             for (cell,) in self._db.execute("SELECT cell FROM rights WHERE stream = ?", (stream,))
         }
-        found.update(cell for cell, holder in self.live if holder == stream)
-        found.update(cell for cell, holder in self._open if holder == stream)
+        moved = (self._dirty, self._open, self._sold.moved())
+        found.update(cell for keys in moved for cell, holder in keys if holder == stream)
         return found
 
     def rebuild(self) -> None:
         """Make every row again from the facts: a fence may have cut a stream that had gone on."""
         self._db.execute("DELETE FROM rights")
         self._db.execute("DELETE FROM closings")
-        self.live, self._open = {}, {}
+        self._live, self._open = {}, {}
         self._dirty.clear()
+        self._sold.clear()
         self._undo.clear()
         self.fences = self._read_fences()
         self._estates.clear()
         for stream, fact in self._tail(folded=False):
             self._again(stream, fact)
+            self._sold.committed()  # `roll_back` starts from the file
         self._fold = self._rebuilt = True
         self._stale = False
 
@@ -465,18 +515,6 @@ class Shelf:
             return  # in quarantine
         if body is not None:
             self.apply(stream, fact, body, first=first_of_stream(self._db, stream, fact))
-
-
-def table_rows(db: sqlite3.Connection, cell: str) -> dict[int, Row]:
-    """Return the rows of a cell as folded: stream to row."""
-    return {
-        stream: row
-        for stream, *row in db.execute(
-            "SELECT stream, made, used, held, freed, done, gave, got, over, covered, as_of_ms "
-            "FROM rights WHERE cell = ?",
-            (cell,),
-        )
-    }
 
 
 def first_of_stream(db: sqlite3.Connection, stream: int, fact: Fact) -> bool:

@@ -22,10 +22,11 @@ from edge.store import backup, documents, lives, transit
 from edge.store import verify as verification
 from edge.store.backup import RESTORED, Copied
 from edge.store.connection import Connect, StoreError, connect, migrate, unusable
+from edge.store.holder import StockView
 from edge.store.journal import DamagedFact, Journal, UnknownAuthor, fact_at, read_batch
 from edge.store.lives import GreetAgain, LifeView, NewLifeNeeded
 from edge.store.orders import OrderView, order_view, order_views
-from edge.store.shelf import Shelf, table_rows
+from edge.store.shelf import Shelf
 from edge.store.unit import (
     ArticleView,
     Life,
@@ -48,7 +49,6 @@ from sync.facts.change import ACTOR_BYTES
 from sync.facts.node import StoreDescribed
 from sync.facts.sale import Stage
 from sync.identity import Identity
-from sync.merge import stock as merge
 from sync.merge.document import Document
 from sync.merge.history import History
 from sync.rules.vat import Rate
@@ -63,24 +63,6 @@ FIRST_LIFE = "enrolled"
 
 _BEFORE_STOCK = "\x1f\U0010ffff"
 """Sorts after the cells of every other kind of right, and before every sku."""
-
-
-class StockView(NamedTuple):
-    """How much of an article is on the shelf, by this node's books."""
-
-    sku: str
-    quantity_milli: int
-    """What is really there, reserved or not."""
-
-    right_milli: int
-    """What this node may promise or sell of it without asking."""
-
-    reserved_milli: int
-    uncovered_milli: int
-    """What left beyond anybody's right, and no right was found for yet."""
-
-    as_of_ms: int
-    """Time of the last fact that touched it."""
 
 
 class TokenView(NamedTuple):
@@ -173,7 +155,7 @@ class _Book:
 
     def seal(self) -> None:
         self.journal.sign_heads(self._key)
-        self.shelf.seal(self.journal.places())
+        self.shelf.seal(self.journal.places)
         self._sealed = self.journal.heads()
 
     def survived(self, db: sqlite3.Connection) -> bool:
@@ -409,7 +391,9 @@ class Store:
 
     async def rights(self, cells: Iterable[str]) -> dict[str, int]:
         """Return what this node may promise of some cells, in thousandths, as written last."""
-        return await self.write(lambda unit: {cell: unit.holder.right(cell) for cell in cells})
+        return await self._writer.read(
+            lambda unit: {cell: unit.holder.right(cell) for cell in cells}
+        )
 
     def heads(self) -> list[Head]:
         """Return the vector: how far each stream is held."""
@@ -642,37 +626,17 @@ class Store:
 
     async def stock(self, sku: str) -> StockView | None:
         """Return the stock of an article; None if no fact ever touched it."""
-        # First what the table lags behind of, then the table: what is folded in between is there.
-        shelf = self._book.shelf
-        journal = self._book.journal
-        own = journal.row(self.stream).id
-        live = {
-            id_: row
-            for id_, _ in journal.places()
-            if (row := shelf.live.get((sku, id_))) is not None
-        }
-        rows = {**await self._read(lambda db: table_rows(db, sku)), **live}
-        if not rows:
-            return None
-        return StockView(
-            sku,
-            sum(map(merge.physical, rows.values())),
-            shelf.right_in(rows, own),
-            sum(map(merge.reserved, rows.values())),
-            merge.uncovered_at(rows, shelf.heir) if shelf.kept(rows) else 0,
-            max(row[-1] for row in rows.values()),
-        )
+        return await self._writer.read(lambda unit: unit.holder.stock(sku))
 
     async def stocks(self, after: str, limit: int) -> list[StockView]:
         """Return the stock of the articles after one, by sku, as many as asked for at most."""
         after = max(after, _BEFORE_STOCK)
-        live = sorted({cell for cell, _ in list(self._book.shelf.live) if cell > after})[:limit]
-        kept = await self._rows(
-            "SELECT DISTINCT cell FROM rights WHERE cell > ? ORDER BY cell LIMIT ?", (after, limit)
-        )
-        cells = sorted({*live, *(cell for (cell,) in kept)})[:limit]
-        views = [await self.stock(cell) for cell in cells]
-        return [view for view in views if view is not None]
+
+        def look(unit: Unit) -> list[StockView]:
+            views = map(unit.holder.stock, self._book.shelf.cells_after(after, limit))
+            return [view for view in views if view is not None]
+
+        return await self._writer.read(look)
 
     async def transfers(self) -> tuple[list[transit.TransferView], list[transit.TransferView]]:
         """Return what is under way to this store, and what it has sent lately."""

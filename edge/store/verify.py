@@ -78,12 +78,13 @@ def _verify(db: sqlite3.Connection, beside: sqlite3.Connection) -> Verdict:
             for fact, head, signed in _checked(db, id_, stream, keys.get(node), findings):
                 facts, heads, last = facts + 1, heads + signed, head
                 views.take(id_, stream, fact)
+                shelf.committed()
         except (sqlite3.Error, TypeError, ValueError, SyncError) as error:
             findings.append(f"Stream {stream}, after fact {last.seq}: {error}")
         if len(findings) >= MAX_FINDINGS:
             break
     if not findings:
-        shelf.seal(())
+        shelf.seal(tuple)
         shelf.committed()
         findings += _compare(db, beside)
         if Shelf(db, lambda stream: _number(db, stream)).whole() != shelf.whole():

@@ -1,9 +1,9 @@
 """The one thread that writes: units of work, committed in groups.
 
-Tills that sell at the same time share an fsync: while one commit is on its way to
-the disk, the units that arrive wait in a queue, and the next commit takes them
-all, each in a savepoint of its own. A unit is one function, run in one hop to
-this thread; it is told of its result only after the commit.
+Tills that sell at the same time share an fsync: the units of one turn of the event
+loop come over together, and while a commit is on its way to the disk, those that
+arrive wait in a queue; the next commit takes them all. A unit is one function, run in
+one hop to this thread; it is told of its result only after the commit.
 """
 
 import asyncio
@@ -11,9 +11,8 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from edge.store.connection import Connect, DiskFull, StoreError, is_disk_full, unusable
 
@@ -22,11 +21,14 @@ T = TypeVar("T")
 MAX_GROUP = 64
 """Units of one commit."""
 
-CHECKPOINT_BUSY = 1000
+CHECKPOINT_BUSY = 2000
 """Units after which the WAL is written back even while others wait."""
 
 CHECKPOINT_IDLE = 100
 """Units after which an idle moment is used to write it back."""
+
+IDLE_S = 0.05
+"""Nothing came for so long: an idle moment. A till that sells on and on has none."""
 
 
 class Book(Protocol):
@@ -57,11 +59,12 @@ class Book(Protocol):
         """Hear that the main file has everything, and the WAL nothing more."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
+class _Job(NamedTuple):
     work: Callable[[Any], Any]
-    loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
+
+
+_Result = tuple[Any, Exception | None]
 
 
 class Writer:
@@ -70,7 +73,10 @@ class Writer:
     def __init__(self, path: Path, connect: Connect, open_book: Callable[[Any], Book]) -> None:
         """Open the database and start the thread."""
         self._path, self._connect, self._open_book = path, connect, open_book
-        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
+        self._turn: list[_Job] = []
+        """Units of this turn of the event loop."""
+
         self._broken: Exception | None = None
         self._since = 0
         self.full = False
@@ -102,40 +108,71 @@ class Writer:
             raise StoreError(f"The store is closed: {self._broken}") from self._broken
         if self.full:
             raise DiskFull("The disk is full: free some space and start again; sales are stopped.")
+        return await self._run_in_turn(work)
+
+    async def read(self, work: Callable[[Any], T]) -> T:
+        """Run `work`, which writes nothing, on a unit, and return its result; on a full disk too.
+
+        Raises:
+            StoreError: The store is closed.
+            Exception: Whatever `work` raised.
+        """
+        if self._broken is not None:
+            raise StoreError(f"The store is closed: {self._broken}") from self._broken
+        return await self._run_in_turn(work)
+
+    async def _run_in_turn(self, work: Callable[[Any], T]) -> T:
         loop = asyncio.get_running_loop()
-        job = _Job(work, loop, loop.create_future())
-        self._queue.put(job)
-        result: T = await asyncio.shield(job.future)
-        return result
+        future: asyncio.Future[T] = loop.create_future()
+        self._turn.append(_Job(work, future))
+        if len(self._turn) == 1:
+            loop.call_soon(self._hand_over)
+        return await future
+
+    def _hand_over(self) -> None:
+        """Give the thread what this turn brought: tills that were told together sell together."""
+        turn, self._turn = self._turn, []
+        if turn:
+            self._queue.put(turn)
 
     async def close(self) -> None:
         """Finish what waits, write the WAL back, close."""
+        self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._broken = self._broken or StoreError("closed")
 
     def _run(self) -> None:
-        while True:
-            job = self._queue.get()
-            group: list[_Job] = []
-            last = job is None
-            while job is not None:
-                group.append(job)
-                if len(group) >= MAX_GROUP:
-                    break
+        waiting: list[_Job] = []
+        last = False
+        while waiting or not last:
+            if not waiting:
+                turn = self._next()
+                last = turn is None
+                waiting = turn or []
+            while len(waiting) < MAX_GROUP and not last:
                 try:
-                    job = self._queue.get_nowait()
+                    turn = self._queue.get_nowait()
                 except queue.Empty:
                     break
-                last = job is None
+                last = turn is None
+                waiting += turn or []
+            group, waiting = waiting[:MAX_GROUP], waiting[MAX_GROUP:]
             if group:
                 self._commit(group)
-            if last:
-                break
-            self._since += len(group)
-            self._checkpoint(CHECKPOINT_IDLE if self._queue.empty() else CHECKPOINT_BUSY)
+                self._since += len(group)
+                self._checkpoint(CHECKPOINT_BUSY)
         self._checkpoint(0)
         self.db.close()
+
+    def _next(self) -> list[_Job] | None:
+        """Wait for what comes next; a pause is used to write the WAL back."""
+        if self._since >= CHECKPOINT_IDLE:
+            try:
+                return self._queue.get(timeout=IDLE_S)
+            except queue.Empty:
+                self._checkpoint(CHECKPOINT_IDLE)
+        return self._queue.get()
 
     def _commit(self, group: list[_Job]) -> None:
         try:
@@ -155,14 +192,14 @@ class Writer:
             results = [(None, reason) for _ in group]
         except Exception as error:  # noqa: BLE001 - told to every unit, then the thread goes on
             results = [(None, error) for _ in group]
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Job, tuple[Any, Any]]]] = {}
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], _Result]]] = {}
         for job, result in zip(group, results, strict=True):
-            by_loop.setdefault(job.loop, []).append((job, result))
+            by_loop.setdefault(job.future.get_loop(), []).append((job.future, result))
         for loop, told in by_loop.items():
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_tell, told)
 
-    def _attempt(self, group: list[_Job]) -> list[tuple[Any, Exception | None]]:
+    def _attempt(self, group: list[_Job]) -> list[_Result]:
         """Commit a group; without savepoints if all goes well, which it nearly always does."""
         alone = len(group) == 1
         results = None if alone else self._all_or_none(group)
@@ -176,13 +213,11 @@ class Writer:
         self.book.committed()
         return results
 
-    def _all_or_none(self, group: list[_Job]) -> list[tuple[Any, Exception | None]] | None:
+    def _all_or_none(self, group: list[_Job]) -> list[_Result] | None:
         """Run a group up to its commit; None, and nothing is left of it, if a unit fails."""
         try:
             self.db.execute("BEGIN IMMEDIATE")
-            results: list[tuple[Any, Exception | None]] = [
-                (job.work(self.book.unit()), None) for job in group
-            ]
+            results: list[_Result] = [(job.work(self.book.unit()), None) for job in group]
             self.book.seal()
         except Exception:  # noqa: BLE001 - each unit is run again, and told of its own error
             if self.db.in_transaction:
@@ -191,10 +226,10 @@ class Writer:
             return None
         return results
 
-    def _each(self, group: list[_Job], *, alone: bool) -> list[tuple[Any, Exception | None]]:
+    def _each(self, group: list[_Job], *, alone: bool) -> list[_Result]:
         """Run a group up to its commit, each unit in a savepoint of its own."""
         execute = self.db.execute
-        results: list[tuple[Any, Exception | None]] = []
+        results: list[_Result] = []
         try:
             execute("BEGIN IMMEDIATE")
             for job in group:
@@ -217,9 +252,7 @@ class Writer:
             raise
         return results
 
-    def _undo(
-        self, results: list[tuple[Any, Exception | None]], error: Exception, *, alone: bool
-    ) -> None:
+    def _undo(self, results: list[_Result], error: Exception, *, alone: bool) -> None:
         self.db.execute("ROLLBACK" if alone else "ROLLBACK TO unit")
         if alone:
             self.db.execute("BEGIN")  # an empty transaction, for the commit that follows
@@ -265,11 +298,11 @@ class Writer:
             self._reserve.unlink(missing_ok=True)
 
 
-def _tell(told: list[tuple[_Job, tuple[Any, Any]]]) -> None:
-    for job, (result, error) in told:
-        if job.future.done():
+def _tell(told: list[tuple[asyncio.Future[Any], _Result]]) -> None:
+    for future, (result, error) in told:
+        if future.done():  # whoever waited has gone
             continue
         if error is None:
-            job.future.set_result(result)
+            future.set_result(result)
         else:
-            job.future.set_exception(error)
+            future.set_exception(error)

@@ -108,11 +108,11 @@ async def _live(folder, story):  # noqa: C901, PLR0912 - one case a step
 
 
 async def test_rows_are_folded_now_and_then(tmp_path, monkeypatch):
-    monkeypatch.setattr(shelves, "_FOLD_GROUPS", 3)
+    monkeypatch.setattr(shelves, "_FOLD_FACTS", 3)
     async with opened(tmp_path) as store:
         for number in range(8):
             await store.write(selling(event(number + 1)))
-        assert len(store._book.shelf._dirty) <= 1
+        assert len(store._book.shelf._sold) <= 1
         assert (await store.stock("1")).quantity_milli == -8000
     db = sqlite3.connect(tmp_path / "karb.sqlite")
     (folded,) = db.execute("SELECT folded FROM streams").fetchone()

@@ -139,8 +139,8 @@ def rows_after(deliveries):
     for author, batch in deliveries:
         for fact in journal.receive(batch, author.public):
             views.take(journal.row(batch.stream).id, batch.stream, fact)
-    shelf.seal(journal.places())
-    shelf.fold(journal.places())
+    shelf.fold_next()
+    shelf.seal(journal.places)
     named = dict(db.execute("SELECT id, node FROM streams"))
     tables = {}
     for table in DERIVED:
