@@ -23,9 +23,6 @@ from sync.facts.order import (
 )
 
 KINDS = (PromiseMade, PromiseEnded, OrderPlaced, OrderAnswered, PromiseBroken)
-CENTRALS = (PromiseMade, PromiseEnded, OrderPlaced, PromiseBroken)
-"""Only head office may say these."""
-
 _MADE = (
     "seq",
     "root",

@@ -44,21 +44,6 @@ KINDS = (
     IncarnationBegan,
     StreamClosed,
 )
-CENTRALS = (Articles, Prices, VatRates, StoreDescribed, NodeEnrolled, NodeRevoked, StreamClosed)
-"""Only head office may say these."""
-
-
-def objection(unit: Unit, entry: Entry) -> str:
-    """Why a fact of head office's kinds does not count; empty if it does."""
-    if entry.place[1] != unit.state.own.node:
-        return f"{entry.fact.kind}: written by a node; only head office may say this"
-    body = entry.body
-    told = body.store if isinstance(body, StoreDescribed | NodeEnrolled) else entry.place[0]
-    if isinstance(body, StreamClosed):
-        told = body.stream.scope
-    if told != entry.place[0]:
-        return f"{entry.fact.kind}: tells of {told!r} among facts of {entry.place[0]!r}"
-    return ""
 
 
 def apply(unit: Unit, entries: Sequence[Entry]) -> None:  # noqa: C901 - one case a kind

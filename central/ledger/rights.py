@@ -33,7 +33,6 @@ from sync import facts
 from sync.chain import Fact, StreamId
 from sync.clock import hlc_ms
 from sync.facts.count import CountPosted
-from sync.facts.node import StreamClosed
 from sync.facts.rights import Move, RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import Sale, SaleClosed, SaleVoided, Stage
 from sync.facts.stock import GoodsMoved, GoodsReceived
@@ -41,9 +40,6 @@ from sync.merge import stock
 from sync.merge.stock import Column, Deltas
 
 KINDS = (RightsMoved, RightsWanted, StockPolicy, GoodsMoved, CountPosted)
-CENTRALS = (StockPolicy,)
-"""Only head office may say these."""
-
 _MOVING = (
     "goods.received",
     "goods.moved",
@@ -353,8 +349,7 @@ def _stretch(
 def every_fence(connection: Connection) -> list[Entry]:
     """Return every fence in the journal: a rebuild needs them before anything else."""
     rows = connection.execute(select(FACTS).where(FACTS.c.kind == "stream.closed"))
-    entries = [_entry(row) for row in rows]
-    return [entry for entry in entries if isinstance(entry.body, StreamClosed)]
+    return [_entry(row) for row in rows]
 
 
 def _entry(row: Row[Any]) -> Entry:

@@ -30,6 +30,7 @@ from sync import facts
 from sync.chain import ALL, Fact, StreamId
 from sync.errors import BadFact
 from sync.facts import Body
+from sync.facts.authority import objection
 from sync.facts.catalogue import Articles
 from sync.facts.count import CountOpened
 from sync.facts.document import DocumentChanged
@@ -37,7 +38,7 @@ from sync.facts.node import StreamClosed
 from sync.facts.order import PromiseMade
 from sync.facts.rights import RightsMoved
 from sync.facts.sale import Sale
-from sync.facts.stock import GoodsReceived, TransferAnnounced
+from sync.facts.stock import GoodsReceived
 from sync.merge.history import misplaced
 from sync.merge.sales import is_sale_body
 
@@ -45,8 +46,6 @@ _REAPPLY = 1000
 _REBUILD = 2000
 _STALE = "stale"
 """A migration leaves this mark: the views are to be made again."""
-
-_CENTRALS = (*reference.CENTRALS, *rights.CENTRALS, *promises.CENTRALS, TransferAnnounced)
 
 
 def apply(unit: Unit, entries: Sequence[Entry], *, new: bool = False) -> None:
@@ -145,9 +144,12 @@ def _sort(unit: Unit, effects: Effects, entries: Sequence[Entry]) -> Mapping[typ
 
 def _objection(unit: Unit, entry: Entry, body: Body) -> str:
     """Why a fact does not count, though it can be read; empty if it does."""
-    if isinstance(body, _CENTRALS):
-        return reference.objection(unit, entry)
-    return misplaced(body, entry.place[0]) if documents.is_document_body(body) else ""
+    if documents.is_document_body(body):
+        return misplaced(body, entry.place[0])
+    store, node, incarnation, _ = entry.place
+    stream = StreamId(node, incarnation, store)
+    by_us = node == unit.state.own.node
+    return objection(body, entry.fact.kind, stream, head_office=by_us)
 
 
 def _pending(left: Sequence[Entry]) -> dict[StreamKey, int]:
@@ -200,7 +202,14 @@ def rebuild(unit: Unit) -> int:
     unit.forget_prices()
     # Fences first: what stands beyond one is then passed over instead of taken back.
     fences = rights.every_fence(unit.connection)
-    reference.apply(unit, [entry for entry in fences if not reference.objection(unit, entry)])
+    reference.apply(
+        unit,
+        [
+            entry
+            for entry in fences
+            if isinstance(entry.body, StreamClosed) and not _objection(unit, entry, entry.body)
+        ],
+    )
     done = 0
     # Prices first: no sale is then judged again for each of them.
     streams = journal.load_cursors(unit.connection)

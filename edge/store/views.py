@@ -17,6 +17,7 @@ from sync import facts as vocabulary
 from sync.chain import ALL, Fact, StreamId
 from sync.errors import BadFact, BadIdentity
 from sync.facts import Body
+from sync.facts.authority import HEAD_OFFICES, objection
 from sync.facts.basket import BasketEnded, BasketRecalled
 from sync.facts.catalogue import Articles, Prices, VatRates
 from sync.facts.count import CountMarked, CountOpened, CountPosted, CountTaken
@@ -126,7 +127,15 @@ class Views:
             )
 
     def apply(self, id_: int, stream: StreamId, fact: Fact, body: Body) -> None:  # noqa: C901, PLR0912, PLR0915 - one case a kind
-        """Apply a fact whose body is known to be sound."""
+        """Apply a fact whose body is known to be sound.
+
+        Raises:
+            BadFact: Its author may not say this.
+        """
+        if isinstance(body, HEAD_OFFICES):
+            ours = self._of_head_office(stream.node)
+            if reason := objection(body, fact.kind, stream, head_office=ours):
+                raise BadFact(reason)
         first, sums = True, None
         match body:
             case Sale():
@@ -251,17 +260,13 @@ class Views:
             (*values, fact.hlc, f"{stream}/{fact.seq:020}", fact.body),
         )
 
-    def _fence(self, stream: StreamId, fact: Fact, body: StreamClosed) -> None:
-        """Take note of a fence; should there be two, the one written first holds.
+    def _of_head_office(self, node: bytes) -> bool:
+        """Whether enrolment said that a node is head office."""
+        found = self._facts.execute("SELECT 1 FROM roots WHERE node = ? AND store = ?", (node, ALL))
+        return found.fetchone() is not None
 
-        Raises:
-            BadFact: Somebody else than head office wrote it.
-        """
-        ours = self._facts.execute(
-            "SELECT 1 FROM roots WHERE node = ? AND store = ?", (stream.node, ALL)
-        )
-        if ours.fetchone() is None:
-            raise BadFact(f"Fact {fact.seq}, {fact.kind}: only head office closes a stream.")
+    def _fence(self, stream: StreamId, fact: Fact, body: StreamClosed) -> None:
+        """Take note of a fence; should there be two, the one written first holds."""
         id_, successor = self.shelf.number(body.stream), self.shelf.number(body.successor)
         moved = self._db.execute(
             "INSERT INTO fences VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (stream) DO UPDATE SET "

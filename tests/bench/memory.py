@@ -26,6 +26,7 @@ from edge.enrol import DATABASE
 from edge.keys import NodeKey
 from edge.link import tls
 from edge.store.store import Store
+from sync.chain import ALL
 from sync.facts.catalogue import Article, ArticleColumns, Articles, Price, PriceColumns, Prices
 
 ARTICLES = 20_000
@@ -85,6 +86,7 @@ async def _stock_up(folder: Path):
         rows = [Article(s, f"Artykuł numer {s}", f"ARTYKUL {s}", "szt", "23", (s,)) for s in skus]
 
         def work(unit, skus=skus, rows=rows):
+            unit.root(key.node, ALL, key.public)
             unit.append(Articles(1, ArticleColumns.of(tuple(rows))), os.urandom(16))
             prices = tuple(Price(sku, 100 + int(sku) % 900) for sku in skus)
             unit.append(Prices(1, PriceColumns.of(prices)), os.urandom(16))

@@ -10,6 +10,7 @@ from edge.config import Listen
 from edge.link import carrier, lan, peers, tls
 from edge.link.conversation import Conversation, neighbour
 from edge.link.trust import PeerRefused, Trusted
+from sync.chain import ALL
 from sync.clock import Trust
 from sync.facts.node import NodeRevoked
 from tests.edge.link.lan import Node, founded, nodes, until
@@ -170,6 +171,8 @@ async def test_a_revoked_node_is_hung_up_on_and_not_let_in_again(tmp_path):
         await two.peers.start([one.url])
         await until(live(one, two))
         told = NodeRevoked(two.node, "stolen")
+        for node in (one, two):
+            await node.store.write(lambda unit: unit.root(one.node, ALL, one.key.public))
         await one.store.write(lambda unit: unit.append(told, bytes(16)))
         # Two hears of it as well, and goes on selling; nobody takes it any more.
 

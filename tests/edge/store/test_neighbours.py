@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edge.store.store import CENTRAL
 from edge.store.unit import TillTaken
-from sync.chain import StreamId
+from sync.chain import ALL, StreamId
 from sync.facts.node import NodeRevoked
 from sync.facts.sale import SaleClosed, Stage
 from sync.facts.stock import GoodsReceived, ReceivedLine, ReceivedLines
@@ -49,6 +49,7 @@ async def test_a_till_belongs_to_the_node_that_sold_on_it(tmp_path):
         await two.write(lambda unit: unit.claim_till("T2"))
         with pytest.raises(TillTaken, match="T1"):
             await two.write(lambda unit: unit.claim_till("T1"))
+        await two.write(lambda unit: unit.root(two.key.node, ALL, two.key.public))
         await two.write(lambda unit: unit.append(NodeRevoked(one.key.node), fresh()))
         await two.write(lambda unit: unit.claim_till("T1"))
         assert (await two.verify()).sound

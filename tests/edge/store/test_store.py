@@ -8,13 +8,14 @@ from edge.store.connection import DiskFull, StoreError, connect
 from edge.store.journal import Fork, Gap, UnknownAuthor
 from edge.store.unit import TillTaken
 from sync import facts as vocabulary
-from sync.chain import Batch, Fact, Head, StreamId, extend, genesis, sign
+from sync.chain import ALL, Batch, Fact, Head, StreamId, extend, genesis, sign
 from sync.errors import BadSignature, NotAllowed
-from sync.facts import decode, encode
+from sync.facts import decode, encode, kind_of
 from sync.facts.catalogue import Article, ArticleColumns, Articles, Price, PriceColumns, Prices
 from sync.facts.count import CountedLine, CountedLines, CountTaken
-from sync.facts.node import IncarnationBegan
+from sync.facts.node import IncarnationBegan, NodeRevoked
 from sync.facts.person import Buyer, seal
+from sync.facts.rights import Mode, StockPolicy
 from sync.facts.sale import Stage
 from tests.edge.store.rig import NOW, key, opened, sale, selling
 
@@ -161,6 +162,7 @@ async def test_the_price_in_force_is_the_latest_that_has_begun(tmp_path):
     async with opened(tmp_path) as store:
 
         def work(unit):
+            unit.root(unit.stream.node, ALL, unit._key.public)
             for number, (price, begins) in enumerate([(500, 0), (600, NOW + 1000), (450, 0)]):
                 for body in catalogue(number + 1, price, from_ms=begins):
                     unit.append(body, event(number))
@@ -176,6 +178,7 @@ async def test_a_name_changed_after_the_price_is_told_apart(tmp_path):
     async with opened(tmp_path) as store:
 
         def work(unit):
+            unit.root(unit.stream.node, ALL, unit._key.public)
             for body in catalogue(1, 500):
                 unit.append(body, event(1))
             unit.append(catalogue(2, 0, name="CHLEB ZYTNI")[0], event(2))
@@ -252,6 +255,17 @@ async def test_nothing_of_a_bad_batch_is_stored(tmp_path):
         with pytest.raises(NotAllowed, match="wrote into 'S2'"):
             await store.receive(outside, {})
         assert (await store.figures()).sales == 0
+
+
+async def test_what_only_head_office_may_say_is_set_aside_when_a_neighbour_says_it(tmp_path):
+    told = [*catalogue(9, 1), NodeRevoked(key(1).node), StockPolicy("*", Mode.STRICT)]
+    batch, _ = foreign([(kind_of(body), encode(body)) for body in told])
+    async with opened(tmp_path) as store:
+        await trusting(store)
+        await store.receive(batch, {})
+        assert (await store.figures()).quarantined == len(told)
+        assert await store.article("1", NOW) is None
+        assert (await store.verify()).sound
 
 
 async def test_poison_is_set_aside_and_the_stream_moves_on(tmp_path):

@@ -15,6 +15,7 @@ from edge.enrol import DATABASE
 from edge.keys import NodeKey
 from edge.link import tls
 from edge.store.store import Store
+from sync.chain import ALL
 from sync.clock import Trust
 from sync.facts.catalogue import Article, ArticleColumns, Articles, Price, PriceColumns, Prices
 from sync.facts.node import StoreDescribed
@@ -59,6 +60,8 @@ class Times:
 
 
 def stock_the_shelves(unit, settings=None):
+    """What head office would say; here the node is that, too."""
+    unit.root(unit.stream.node, ALL, unit._key.public)
     numbers = itertools.count(1)
     event = lambda: next(numbers).to_bytes(16, "big")  # noqa: E731
     unit.append(settings or described(), event())
