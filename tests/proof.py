@@ -12,7 +12,7 @@ import platform
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 Size = Literal["short", "ci", "release"]
 """`short` is what `make test` runs."""
+
+WRONGS = ("lost", "doubled", "corrupt", "stuck")
 
 SIZES: tuple[Size, ...] = ("short", "ci", "release")
 
@@ -81,6 +83,15 @@ class Told(msgspec.Struct, kw_only=True):
     def count(self, fault: str, times: int = 1) -> None:
         """Note that a fault happened."""
         self.faults[fault] = self.faults.get(fault, 0) + times
+
+    def take(self, found: Mapping[str, Sequence[str]], seed: int) -> None:
+        """Add sentences on what is lost, doubled, corrupt or stuck, and the seed that shows it."""
+        for what in WRONGS:
+            lines = found.get(what, ())
+            setattr(self, what, getattr(self, what) + len(lines))
+            self.notes += [f"{what}, seed {seed}: {line}" for line in lines[:5]]
+        if any(found.values()):
+            self.seeds.append(seed)
 
     def keep(self, out: Path) -> dict[str, Any]:
         """Write the finished telling at `out`, forget what was half done, and return it."""
@@ -160,7 +171,7 @@ def command(name: str, main: Callable[[Size, int, Path], dict[str, Any]]) -> Non
     words.json.parent.mkdir(parents=True, exist_ok=True)
     told = main(words.size, words.seed, words.json)
     sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(told)) + b"\n")
-    sys.exit(any(told[what] for what in ("lost", "doubled", "corrupt", "stuck")))
+    sys.exit(any(told[what] for what in WRONGS))
 
 
 def _write(path: Path, told: Told) -> None:

@@ -131,7 +131,7 @@ async def world(launcher, founded, folder, seed, kills, tell):
             who, moment = rng.choice(shop.processes), rng.choice(MOMENTS)
             await ended(moment, shop, who)
             if who is not shop.office:
-                _add(found, shop.examined(who))
+                add_to(found, shop.examined(who))
             await shop.restart(who)
             tell()
             if any(found.values()):
@@ -139,7 +139,7 @@ async def world(launcher, founded, folder, seed, kills, tell):
         for line in shop.lines:
             line.heal()
         await shop.shut()
-        _add(found, await shop.judged())
+        add_to(found, await shop.judged())
         for line in shop.lines:
             shop.faults.update(line.counts)
         shop.faults["sales acknowledged"] = len(shop.sold)
@@ -148,7 +148,7 @@ async def world(launcher, founded, folder, seed, kills, tell):
         return found, shop.faults
 
 
-def _add(found, more):
+def add_to(found, more):
     for what, lines in more.items():
         found.setdefault(what, []).extend(lines)
 
@@ -184,12 +184,7 @@ def _one(told: Told, launcher, founded, folder, kills, shown):
     told.cases += kills
     for fault, times in faults.items():
         told.count(fault, times)
-    for what in ("lost", "doubled", "corrupt", "stuck"):
-        lines = found.get(what, [])
-        setattr(told, what, getattr(told, what) + len(lines))
-        told.notes += [f"{what}, world {seed}: {line}" for line in lines[:5]]
-    if any(found.values()):
-        told.seeds.append(seed)
+    told.take(found, seed)
 
 
 def fast():

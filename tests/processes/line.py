@@ -48,7 +48,7 @@ class Line:
         """Most bytes that a call has carried, by way."""
 
         self.moved = {UP: asyncio.Event(), DOWN: asyncio.Event()}
-        self._server, self._calls = None, set()
+        self._server, self._calls, self._only_while = None, set(), None
 
     async def start(self):
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -65,6 +65,10 @@ class Line:
         for call in self._calls:
             call.cancel()
 
+    def calls_only_while(self, condition):
+        """Take calls only while something holds; None: always."""
+        self._only_while = condition
+
     def heal(self):
         """Carry everything again; calls that went silent end."""
         self.down, self.weather = False, FAIR
@@ -79,7 +83,7 @@ class Line:
         await asyncio.gather(*self._calls, return_exceptions=True)
 
     def _accept(self, reader, writer):
-        if self.down:
+        if self.down or (self._only_while and not self._only_while()):
             writer.transport.abort()
             return
         call = _Call(self, reader, writer)

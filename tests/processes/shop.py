@@ -82,21 +82,22 @@ class Shop:
 
     async def _till(self, node, till):
         while not self._closing:
-            uuid = self._uuid()
-            body = {
-                "till": till,
-                "cashier": "anna",
-                "lines": [{"sku": SKU, "quantity_milli": PER_SALE, "unit_minor": PRICE}],
-                "payments": [{"method": "cash", "amount_minor": PRICE}],
-            }
-            answer = await self._insist(
-                node, "PUT", f"/v1/sales/{uuid}", body, node.key, (200, 201)
-            )
-            if answer is not None:
-                told = (till, answer["receipt_series"], answer["receipt_number"])
-                self.sold[uuid] = told
-                self.answered.set()
+            await self.sell_once(node, till)
             await self._pause(0.05)
+
+    async def sell_once(self, node, till):
+        """Sell one article, and keep what was said of it."""
+        uuid = self._uuid()
+        body = {
+            "till": till,
+            "cashier": "anna",
+            "lines": [{"sku": SKU, "quantity_milli": PER_SALE, "unit_minor": PRICE}],
+            "payments": [{"method": "cash", "amount_minor": PRICE}],
+        }
+        answer = await self._insist(node, "PUT", f"/v1/sales/{uuid}", body, node.key, (200, 201))
+        if answer is not None:
+            self.sold[uuid] = (till, answer["receipt_series"], answer["receipt_number"])
+            self.answered.set()
 
     async def _deliveries(self, node):
         while not self._closing:
@@ -143,7 +144,7 @@ class Shop:
                 id_ = answers.setdefault(uuid, self._uuid())
                 body = {"id": id_, "answer": "handed", "who": "jan"}
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
-                    status, told = await self._ask(
+                    status, told = await self.ask(
                         node, "POST", f"/v1/orders/{uuid}/answer", body, node.key
                     )
                     if status == 200:
@@ -160,7 +161,7 @@ class Shop:
         end = time.monotonic() + TRIES_S
         while time.monotonic() < end:
             try:
-                status, told = await self._ask(at, method, path, body, token)
+                status, told = await self.ask(at, method, path, body, token)
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
                 self.faulted("requests without an answer")
                 await asyncio.sleep(0.02)
@@ -176,7 +177,7 @@ class Shop:
         self.wrong.append(f"{method} {path}: no answer for {TRIES_S} s")
         return None
 
-    async def _ask(self, at, method, path, body, token):
+    async def ask(self, at, method, path, body, token):
         context = at.ssl if at is self.office else None
         self.sent.set()
         async with self._http.request(
@@ -193,7 +194,7 @@ class Shop:
     async def status(self, node):
         """What a node says of itself; None where it says nothing."""
         try:
-            return (await self._ask(node, "GET", "/v1/status", None, node.key))[1]
+            return (await self.ask(node, "GET", "/v1/status", None, node.key))[1]
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
             return None
 
@@ -321,8 +322,8 @@ def counted(db, who, found):
 
 
 @asynccontextmanager
-async def trading(launcher, founded: Path, folder: Path, rng):
-    """Two nodes of S1 that know head office and each other; goods on the shelf, no customers."""
+async def trading(launcher, founded: Path, folder: Path, rng, nodes=2):
+    """Nodes of S1 that know head office and each other; no customers yet."""
     shop = Shop(launcher, folder, rng)
     office = shop.office = HeadOffice.copy_of(launcher, founded, folder / "central")
     async with AsyncExitStack() as stack:
@@ -334,7 +335,7 @@ async def trading(launcher, founded: Path, folder: Path, rng):
         lan = Line("127.0.0.1", ports[1])
         stack.push_async_callback(lan.close)
         lan_port = await lan.start()
-        for name, port, peers in (("K1", ports[0], [lan_port]), ("K2", ports[1], [])):
+        for name, port, peers in (("K1", ports[0], [lan_port]), ("K2", ports[1], []))[:nodes]:
             wan = Line("127.0.0.1", office.port)
             stack.push_async_callback(wan.close)
             node = Till(launcher, folder / name, wan, port, name)
