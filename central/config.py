@@ -149,7 +149,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     """
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port[:6]) > 65535:
         raise BadConfig(f"--listen {text!r}: expected HOST:PORT, such as {DEFAULT_LISTEN}.")
     try:
         ip_address(host)

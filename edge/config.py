@@ -142,7 +142,7 @@ def parse_listen(text: str) -> Listen:
     host, colon, port = text.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
     if colon and bare and (":" not in bare or host.startswith("[")) and port.isascii():
-        number = int(port) if port.isdigit() else -1
+        number = int(port[:6]) if port.isdigit() else -1
         if 0 <= number < 1 << 16:
             return Listen(bare, number)
     raise ValueError(f"{text!r}: expected HOST:PORT, as 127.0.0.1:8787 or [::1]:8787")
@@ -168,7 +168,7 @@ def load(data: Path) -> Config:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadConfig(path, ["not found; run karb init first, or give --data"]) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # no TOML, no UTF-8, a vast number
         raise BadConfig(path, [f"cannot be read: {error}"]) from error
     return parse(table, data)
 

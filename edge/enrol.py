@@ -79,21 +79,18 @@ async def enrol(data: Path, central: str, code: str, name: str) -> Enrolled:
     async with aiohttp.ClientSession() as client:
         authority = await _authority(client, central, parsed)
         _write(data / tls.AUTHORITY, authority)
-        answer = msgspec.json.decode(
-            await _asking(
-                client,
-                f"{central}/v1/enrol",
-                data,
-                EnrolRequest(secret=parsed.secret.hex(), csr=_csr(key), name=name),
-                known=False,
-            ),
-            type=EnrolAnswer,
+        said = await _asking(
+            client,
+            f"{central}/v1/enrol",
+            data,
+            EnrolRequest(secret=parsed.secret.hex(), csr=_csr(key), name=name),
+            known=False,
         )
-    certificate = x509.load_pem_x509_certificate(answer.certificate.encode())
+    answer, certificate, node_of_central = answered(said)
     root = x509.load_pem_x509_certificate(authority)
     try:
         ours = judge(certificate, root, None)
-        head_office = judge(x509.load_pem_x509_certificate(answer.central.encode()), root, None)
+        head_office = judge(node_of_central, root, None)
     except BadIdentity as error:
         raise EnrolRefused(str(error)) from error
     if ours.node != key.node or ours.store != answer.store:
@@ -129,12 +126,42 @@ async def renew(client: aiohttp.ClientSession, data: Path, central: str) -> None
     """
     key = NodeKey.load(data / tls.KEY)
     said = await _asking(client, f"{central}/v1/renew", data, RenewRequest(csr=_csr(key)))
-    answer = msgspec.json.decode(said, type=RenewAnswer)
-    root = tls.certificate(data, tls.AUTHORITY)
-    ours = judge(x509.load_pem_x509_certificate(answer.certificate.encode()), root, None)
+    answer, certificate = renewed(said)
+    ours = judge(certificate, tls.certificate(data, tls.AUTHORITY), None)
     if ours.node != key.node:
         raise LinkRefused("Central renewed another machine's certificate; nothing was changed.")
     _write(data / tls.CERTIFICATE, answer.certificate.encode())
+
+
+def answered(said: bytes) -> tuple[EnrolAnswer, x509.Certificate, x509.Certificate]:
+    """Read the answer to an enrolment: it, our certificate, and head office's own.
+
+    Raises:
+        EnrolRefused: It is no such answer.
+    """
+    try:
+        answer = msgspec.json.decode(said, type=EnrolAnswer)
+        ours = x509.load_pem_x509_certificate(answer.certificate.encode())
+        return answer, ours, x509.load_pem_x509_certificate(answer.central.encode())
+    except (ValueError, x509.InvalidVersion, msgspec.DecodeError, RecursionError) as error:
+        raise EnrolRefused(
+            f"Head office answers what cannot be read ({error}); is it of another version?"
+        ) from error
+
+
+def renewed(said: bytes) -> tuple[RenewAnswer, x509.Certificate]:
+    """Read the answer to a renewal: it, and our new certificate.
+
+    Raises:
+        LinkRefused: It is no such answer.
+    """
+    try:
+        answer = msgspec.json.decode(said, type=RenewAnswer)
+        return answer, x509.load_pem_x509_certificate(answer.certificate.encode())
+    except (ValueError, x509.InvalidVersion, msgspec.DecodeError, RecursionError) as error:
+        raise LinkRefused(
+            f"Central renews with what cannot be read ({error}); is it of another version?"
+        ) from error
 
 
 async def _authority(client: aiohttp.ClientSession, central: str, code: EnrolmentCode) -> bytes:

@@ -7,7 +7,6 @@ five, with two bytes of check sum, to be typed from a sheet of paper.
 """
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -72,7 +71,7 @@ class EnrolmentCode:
             )
         try:
             raw = base64.b32decode(letters + "=" * (-len(letters) % 8))
-        except binascii.Error as error:
+        except ValueError as error:  # letters of another alphabet raise it bare
             raise BadIdentity(
                 f"Enrolment code: expected letters A to Z and digits 2 to 7; {_CURE}."
             ) from error

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -62,13 +62,28 @@ class Identity:
         return not self.store or scope == self.store
 
 
+def certificate(der: bytes) -> x509.Certificate:
+    """Read a certificate that somebody sent.
+
+    Raises:
+        BadIdentity: It is none.
+    """
+    try:
+        return x509.load_der_x509_certificate(der)
+    except (ValueError, x509.InvalidVersion) as error:
+        raise BadIdentity(f"Certificate of {len(der)} bytes: cannot be read ({error}).") from error
+
+
 def read(certificate: x509.Certificate) -> Identity:
     """Read a node's certificate, without judging it.
 
     Raises:
         BadIdentity: It names no node, or another than its key makes, or its key is no Ed25519.
     """
-    key = certificate.public_key()
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise BadIdentity(f"Certificate: its key cannot be read ({error}).") from error
     if not isinstance(key, Ed25519PublicKey):
         raise BadIdentity("Certificate: expected an Ed25519 key; enrol the node again.")
     try:
@@ -76,6 +91,8 @@ def read(certificate: x509.Certificate) -> Identity:
         uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     except x509.ExtensionNotFound:
         uris = []
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise BadIdentity(f"Certificate: its names cannot be read ({error}).") from error
     nodes = [uri.removeprefix(NODE_URI) for uri in uris if uri.startswith(NODE_URI)]
     stores = [uri.removeprefix(STORE_URI) for uri in uris if uri.startswith(STORE_URI)]
     raw = raw_public(key)

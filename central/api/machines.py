@@ -122,7 +122,24 @@ async def read_json(request: web.Request, kind: type[T], most: int = MAX_JSON) -
     """
     if request.content_type != "application/json":
         raise Bad(415, f"Content-Type {request.content_type!r}: expected application/json.")
-    return msgspec.json.decode(await read_body(request, most), type=kind)
+    return decoded(await read_body(request, most), kind)
+
+
+def decoded(body: bytes, kind: type[T]) -> T:
+    """Read JSON.
+
+    Raises:
+        Bad: It is no text, or too deep.
+        msgspec.DecodeError: It is not JSON, or not of the kind.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except UnicodeDecodeError as error:
+        raise Bad(
+            400, f"The body is not UTF-8 at byte {error.start}; send valid JSON in UTF-8."
+        ) from error
+    except RecursionError as error:
+        raise Bad(400, "The body is nested too deep; send JSON of the kind asked for.") from error
 
 
 def json(value: object, status: int = 200) -> web.Response:

@@ -13,6 +13,7 @@ from central.ledger.errors import LedgerUnavailable
 from central.ledger.ledger import Ledger, wall_ms
 from sync.errors import BadIdentity
 from sync.identity import Identity, judge
+from sync.identity import certificate as read
 
 _FLUSH_S = 2.0
 
@@ -57,8 +58,8 @@ class Peers:
         identity = self._judged.get(certificate)
         if identity is None or not identity.not_before_ms <= now <= identity.not_after_ms:
             try:
-                identity = judge(x509.load_der_x509_certificate(certificate), self._authority, now)
-            except (BadIdentity, ValueError) as error:
+                identity = judge(read(certificate), self._authority, now)
+            except BadIdentity as error:
                 raise Revoked(str(error)) from error
             if not identity.store:
                 raise Revoked("The certificate is head office's own: expected a node's.")
@@ -74,9 +75,8 @@ class Peers:
         Dates are not judged: what was written while it was good stays good.
         """
         try:
-            read = x509.load_der_x509_certificate(certificate)
-            return judge(read, self._authority, None)
-        except (BadIdentity, ValueError):
+            return judge(read(certificate), self._authority, None)
+        except BadIdentity:
             return None
 
     def check(self, identity: Identity) -> None:

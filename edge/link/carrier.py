@@ -170,5 +170,5 @@ def _said(status: int, data: bytes) -> str:
     try:
         told = json.loads(data)
         return f"{told['detail']} ({status})"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return f"Central answered {status}."

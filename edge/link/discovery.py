@@ -5,6 +5,7 @@ What is announced is a hint and no more: who answers at an address, its certific
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -24,6 +25,7 @@ LOOK_AGAIN_S = 30.0
 """How often the machine's own addresses are looked at: a cable may be plugged in late."""
 
 _ASK_MS = 3000
+_RANGE = re.compile(r"([0-9]{1,6})-([0-9]{1,6})")
 
 _log = structlog.get_logger()
 
@@ -175,14 +177,10 @@ class Discovery:
         if not await info.async_request(zeroconf, _ASK_MS):
             return
         told = {key: value or "" for key, value in info.decoded_properties.items()}
-        oldest, _, newest = told.get("protocol", "").partition("-")
-        speaks = oldest.isdigit() and newest.isdigit()
         if (
             told.get("store") != self._who.store
             or told.get("node") != node.hex()
-            or not speaks
-            or int(newest) < self._who.speaks[0]
-            or int(oldest) > self._who.speaks[1]
+            or not _speaks(told.get("protocol", ""), self._who.speaks)
         ):
             return
         urls = [
@@ -192,6 +190,12 @@ class Discovery:
         shown = "".join(c for c in told.get("name", "") if c.isprintable())
         _log.info("peer.found", node=node.hex(), urls=urls)
         self._peers.found(node, shown[:64], urls)
+
+
+def _speaks(said: str, ours: tuple[int, int]) -> bool:
+    """Whether a range of protocol versions, such as ``1-2``, has one of ours in it."""
+    found = _RANGE.fullmatch(said)
+    return found is not None and int(found[2]) >= ours[0] and int(found[1]) <= ours[1]
 
 
 def _node(name: str) -> bytes | None:

@@ -14,6 +14,7 @@ from edge.store.store import Store
 from sync.chain import ALL
 from sync.errors import BadIdentity
 from sync.identity import Identity, judge
+from sync.identity import certificate as read
 
 
 class PeerRefused(Exception):
@@ -96,8 +97,4 @@ class Trusted:
             )
 
     def _judged(self, certificate: bytes, now_ms: int | None) -> Identity:
-        try:
-            read = x509.load_der_x509_certificate(certificate)
-        except ValueError as error:
-            raise BadIdentity(f"Certificate: cannot be read ({error}).") from error
-        return judge(read, self.authority, now_ms)
+        return judge(read(certificate), self.authority, now_ms)

@@ -7,8 +7,6 @@ rows, and so does applying everything again to an empty database (`verify` does)
 import sqlite3
 from collections.abc import Sequence
 
-from cryptography import x509
-
 from edge.keys import NodeKey
 from edge.store import documents
 from edge.store.journal import fact_at, facts_of
@@ -49,7 +47,7 @@ from sync.facts.sale import (
     Stage,
 )
 from sync.facts.stock import GoodsMoved, GoodsReceived, Movement, TransferAnnounced
-from sync.identity import read
+from sync.identity import certificate, read
 from sync.merge.sales import stage_now, stage_of
 
 DERIVED = (
@@ -195,7 +193,7 @@ class Views:
                     ],
                 )
             case NodeEnrolled():
-                identity = read(x509.load_der_x509_certificate(body.certificate))
+                identity = read(certificate(body.certificate))
                 self._db.execute(
                     "INSERT INTO nodes VALUES (?, ?, ?, 0, ?, ?, ?) ON CONFLICT (node) DO UPDATE "
                     "SET store = excluded.store, public_key = excluded.public_key, "

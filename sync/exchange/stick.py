@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sync.chain import ALL, HASH_BYTES
 from sync.errors import BadIdentity, SyncError
 from sync.exchange.wire import MAX_PAYLOAD
-from sync.identity import Identity, fingerprint, judge
+from sync.identity import Identity, certificate, fingerprint, judge
 from sync.sealing import lock, seal, unlock, unseal
 
 MAGIC = b"karbstk1"
@@ -151,9 +151,7 @@ def check(file: BinaryIO, authority: x509.Certificate) -> tuple[Header, Identity
         )
     try:
         # Read long after it was written: the certificate had to be good then.
-        writer = judge(
-            x509.load_der_x509_certificate(header.writer), authority, header.written_ms or None
-        )
+        writer = judge(certificate(header.writer), authority, header.written_ms or None)
         file.seek(size - SIGNATURE_BYTES)
         Ed25519PublicKey.from_public_bytes(writer.public_key).verify(
             file.read(), b"karb.stick.1" + digest

@@ -79,7 +79,7 @@ def unseal(sealed: Sealed, key: bytes) -> Buyer:
     """
     try:
         return msgspec.msgpack.decode(unsealed(sealed, key), type=Buyer)
-    except (ValueError, msgspec.DecodeError) as error:
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise BadFact(f"Person {sealed.person.hex()}: cannot be read with this key.") from error
 
 

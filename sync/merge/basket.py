@@ -89,7 +89,7 @@ def parked(value: Value) -> Parked:
             line = rest.partition("/")[0]
             try:
                 given = msgspec.json.decode(_text(item), type=Discount)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 unreadable.append(line)
             else:
                 discounts.setdefault(line, []).append(given)
@@ -102,7 +102,7 @@ def parked(value: Value) -> Parked:
             continue  # taken out by whoever took the last piece
         try:
             article = msgspec.json.decode(_text(item), type=Article)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             unreadable.append(line)
             continue
         age = value.items.get(f"age/{line}", 0)

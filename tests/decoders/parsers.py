@@ -1,0 +1,617 @@
+"""Every place where bytes from outside become values: the one list of them.
+
+A parser says what it is fed, sound samples, and which errors it may end in: those it declares,
+and no others. `OWN` names the modules that decode only what this very machine has written, and
+why a damaged one does no harm. A module that decodes and stands in neither fails a test.
+"""
+
+import base64
+import io
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from central import config as central_config
+from central.api import contract as central_contract
+from central.api import session as cookies
+from central.api.machines import decoded as central_decoded
+from central.api.refusals import Bad
+from central.catalogue import importer, rates
+from central.ledger import selling
+from central.ledger.errors import Refused as CentralRefused
+from central.nodes.authority import BadRequest, read_request
+from central.nodes.peers import Peers
+from edge import config as edge_config
+from edge.api import server as edge_server
+from edge.api.refusals import Refused as EdgeRefused
+from edge.api.routes import TABLE
+from edge.enrol import EnrolRefused, answered, renewed
+from edge.link import carrier, discovery
+from edge.link.carrier import LinkRefused
+from edge.link.trust import Trusted
+from edge.store.connection import migrate
+from edge.store.shelf import Shelf
+from edge.store.views import Views
+from hw.escpos.codec import AnswerParser
+from hw.scanner.codec import CodeSplitter
+from sync import facts, identity, sealing
+from sync.chain import Fact, StreamId
+from sync.contract import problem, token
+from sync.enrolment import EnrolAnswer, EnrolmentCode, RenewAnswer
+from sync.errors import BadFact, BadIdentity, NotAllowed, RemoteProtocolError
+from sync.exchange import shred, stick, wire
+from sync.exchange.messages import Ack, Forked, Hello, Position, Slow, Vector
+from sync.exchange.session import Session
+from sync.facts import change, person
+from sync.merge import basket
+from sync.merge.document import Value
+from sync.rules import barcode, vat
+from tests.central import machine
+from tests.central.catalogue import test_importer
+from tests.sync import test_stick
+from tests.sync.strategies import STREAM
+from tests.sync.test_facts import CHANGE, EXAMPLES
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
+
+
+@dataclass(frozen=True)
+class Parser:
+    """One way in."""
+
+    name: str
+
+    where: str
+    """Module of the product whose decoding this is; of several, the one that decodes."""
+
+    feed: Callable[[bytes], Any]
+    samples: Callable[[], list[bytes]]
+    raises: tuple[type[Exception], ...] = ()
+    sound: bool = True
+    """Whether some sample is taken as it is."""
+
+
+def text(read: Callable[[str], Any]) -> Callable[[bytes], Any]:
+    """Feed what reads text: as any client can send it."""
+    return lambda data: read(data.decode("utf-8", "replace"))
+
+
+# --- what nodes say to each other ------------------------------------------------------
+
+
+@cache
+def batches() -> list[bytes]:
+    writer = machine.Writer(KEY, "S1")
+    for number in range(1, 7):
+        writer.write(machine.sale(("A", 1000, 599), ("B", 250, 1299), number=number))
+    writer.write(machine.delivery(("A", 5000)))
+    session = _greeted()
+    return [
+        session.send(writer.batch(), {bytes(16): bytes(32)}),
+        session.send(writer.batch(1, 1)),
+        session.send(writer.batch(7), {}, _certificate()),
+    ]
+
+
+@cache
+def messages() -> list[bytes]:
+    name = STREAM.name()
+    said = (
+        Hello(1, 1, ("", "S1"), facts.readable(), (Position(name, 7, bytes(32)),), 5, "karb", "K"),
+        Ack(((name, 7), (name, 8)), ((name, 3),), ((name, 2),)),
+        Vector((Position(name, 3, bytes(32)),), (name,)),
+        Forked(name, 3, bytes(32), bytes(32)),
+        Slow(100),
+    )
+    return [*map(wire.encode, said), *batches()]
+
+
+def _greeted() -> Session:
+    session = Session(("", "S1"), facts.readable(), lambda _: True)
+    session.hello([], None)
+    session.receive(wire.encode(Hello(1, 1, ("", "S1"), (), ())))
+    return session
+
+
+def _greeting(data: bytes) -> None:
+    session = Session(("", "S1"), facts.readable(), lambda scope: scope in ("", "S1"))
+    session.hello([], None)
+    session.receive(data)
+
+
+def _columns() -> list[bytes]:
+    bodies = [facts.encode(machine.sale(number=n)) for n in range(1, 6)]
+    column = shred.shred(bodies)
+    return [msgspec.msgpack.encode((5, column)), msgspec.msgpack.encode((3, [0, [b"x"]]))]
+
+
+def _assemble(data: bytes) -> None:
+    try:
+        n, column = msgspec.msgpack.decode(data, type=tuple[int, Any])
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return  # the message's own decoder refuses it before
+    shred.assemble(column, max(0, min(n, 1000)))
+
+
+def _stick(data: bytes) -> None:
+    file = io.BytesIO(data)
+    stick.check(file, test_stick.AUTHORITY)
+    list(stick.payloads(file))
+
+
+def _certificate() -> bytes:
+    made = test_stick.node_certificate(test_stick.KEYS[2], test_stick.KEYS[0], "S1")
+    return made.public_bytes(Encoding.DER)
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(Encoding.PEM).decode()
+
+
+def _judged(data: bytes) -> None:
+    identity.judge(identity.certificate(data), test_stick.AUTHORITY, test_stick.NOW_MS)
+
+
+def _read(data: bytes) -> None:
+    identity.read(identity.certificate(data))
+
+
+def _introduced(data: bytes) -> None:
+    peers = object.__new__(Peers)
+    peers._authority = test_stick.AUTHORITY
+    peers.introduced(data)
+
+
+def _author(data: bytes) -> None:
+    trusted = object.__new__(Trusted)
+    trusted._authority = test_stick.AUTHORITY
+    trusted._store = SimpleNamespace(store="S1")
+    trusted.author(data)
+
+
+def _enrolled() -> list[bytes]:
+    mine, root = _pem(x509.load_der_x509_certificate(_certificate())), _pem(test_stick.AUTHORITY)
+    whole = EnrolAnswer(
+        certificate=mine,
+        authority=root,
+        central=mine,
+        store="S1",
+        store_name="Kraków",
+        zone="Europe/Warsaw",
+        currency="PLN",
+    )
+    return [msgspec.json.encode(whole), msgspec.json.encode(RenewAnswer(certificate=mine))]
+
+
+# --- facts and documents --------------------------------------------------------------
+
+
+@cache
+def _kinds() -> dict[tuple[str, int], list[bytes]]:
+    found: dict[tuple[str, int], list[bytes]] = {}
+    for body in EXAMPLES:
+        found.setdefault(facts.kind_of(body), []).append(facts.encode(body))
+    return found
+
+
+def _framed() -> list[bytes]:
+    """Bodies behind the index of their kind: a mutation may make another kind of one, too."""
+    return [bytes([n]) + body for n, kind in enumerate(sorted(_kinds())) for body in _kinds()[kind]]
+
+
+def _framed_fact(data: bytes, seq: int = 1) -> Fact:
+    kinds = sorted(_kinds())
+    kind, version = kinds[data[0] % len(kinds)] if data else ("sale", 1)
+    return Fact(seq, seq << 16, kind, version, seq.to_bytes(16, "big"), data[1:])
+
+
+class _Reducers:
+    """An edge's views, fed facts of any content: they are total."""
+
+    def __init__(self) -> None:
+        self.db = sqlite3.connect(":memory:", isolation_level=None)
+        migrate(self.db)
+        columns = len(self.db.execute("PRAGMA table_info(streams)").fetchall())
+        row = (1, STREAM.node, STREAM.incarnation, STREAM.scope, *[0] * (columns - 4))
+        marks = ", ".join("?" * columns)
+        self.db.execute(f"INSERT INTO streams VALUES ({marks})", row)
+        self.db.execute("BEGIN")
+        self.views = Views(self.db, Shelf(self.db, lambda _stream: 1))
+        self.seq = 0
+
+    def take(self, data: bytes) -> None:
+        self.seq += 1
+        self.views.take(1, STREAM, _framed_fact(data, self.seq))
+
+
+@cache
+def reducers() -> _Reducers:
+    return _Reducers()
+
+
+def _basket(data: bytes) -> None:
+    shown = data.decode("utf-8", "replace")
+    value = Value(
+        fields={"till": shown, "at_ms": shown},
+        items={"line/a": shown, "discount/a/00": shown, "age/a": shown, shown: "1"},
+        sums={"a": 1000, shown: 5},
+    )
+    basket.parked(value)
+
+
+def _article() -> list[bytes]:
+    article = basket.Article(sku="1", name="Chleb", unit="szt", vat="5", unit_minor=499)
+    return [msgspec.json.encode(article)]
+
+
+# --- devices, people and programs ------------------------------------------------------
+
+
+def _scanner(data: bytes) -> None:
+    for options in ({}, {"prefix": b"\x02", "suffix": b"\x03"}, {"max_bytes": 5}):
+        splitter = CodeSplitter(**options)
+        for at in range(0, len(data), 7):
+            splitter.feed(data[at : at + 7])
+        assert len(splitter._buffer) <= 4096
+
+
+def _printer(data: bytes) -> None:
+    parser = AnswerParser()
+    for at in range(0, len(data), 3):
+        parser.feed(data[at : at + 3])
+    assert len(parser._rest) < 16
+
+
+def _toml(data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / edge_config.FILE).write_bytes(data)
+        edge_config.load(Path(folder))
+
+
+TOML = """
+[lan]
+listen = "0.0.0.0:8788"
+[[peers]]
+url = "https://192.168.1.12:8788"
+[[tills]]
+id = "T1"
+[[devices]]
+id = "scanner"
+driver = "scanner.serial"
+url = "serial:/dev/ttyACM0?baudrate=9600"
+till = "T1"
+"""
+
+
+def _config() -> list[bytes]:
+    first = edge_config.first_file("kasa-1", "KRK1", "https://hq.example:8443")
+    return [first.encode(), first.split("[[tills]]")[0].encode() + TOML.encode()]
+
+
+CENTRAL_BODIES = [
+    *{route.request: 0 for route in central_contract.ROUTES if route.request is not None},
+]
+
+
+def _api_samples(kind: Any) -> list[bytes]:
+    """Whatever fits anything: the mutations find the rest of the way."""
+    found = [
+        entry.route.request_example for entry in TABLE if entry.route.request_example is not None
+    ]
+    plain = {
+        name: "5b9c5bf2-6d0f-4d3e-8d0e-0f8e5f6c1a11" if name == "id" else 5
+        for name in getattr(kind, "__struct_fields__", ())
+    }
+    named = dict.fromkeys(getattr(kind, "__struct_fields__", ()), "x")
+    return [msgspec.json.encode(one) for one in (*found, plain, named, [], "x", None)]
+
+
+def _importer(content_type: str) -> Callable[[bytes], Any]:
+    return lambda data: importer.parse(data, content_type)
+
+
+CSV = "sku;name;price;vat;ean\nM-1;Mleko 3,2%;4,29;5%;5901234123457\nP-2;Piwo;1 234,50;23;\n"
+
+
+def _json_catalogue() -> list[bytes]:
+    row = {"sku": "M-1", "name": "Mleko", "vat": "5", "price_minor": 429, "codes": ["96385074"]}
+    return [test_importer._json(row), test_importer._json(row, row | {"sku": "N"})]
+
+
+def _service(name: str, said: str) -> None:
+    discovery._node(name)
+    discovery._speaks(said, (1, 1))
+
+
+PARSERS: tuple[Parser, ...] = (
+    Parser(
+        "payloads of an exchange",
+        "sync.exchange.wire",
+        wire.split,
+        lambda: [wire.join(messages())],
+        (RemoteProtocolError,),
+    ),
+    Parser("a message", "sync.exchange.wire", wire.decode, messages, (RemoteProtocolError,)),
+    Parser(
+        "a session's first message",
+        "sync.exchange.session",
+        _greeting,
+        messages,
+        (RemoteProtocolError, NotAllowed),
+    ),
+    Parser(
+        "a session's later messages",
+        "sync.exchange.session",
+        lambda data: _greeted().receive(data),
+        messages,
+        (RemoteProtocolError,),
+    ),
+    Parser("bodies as columns", "sync.exchange.shred", _assemble, _columns, (RemoteProtocolError,)),
+    Parser(
+        "a stream's name",
+        "sync.chain",
+        StreamId.from_name,
+        lambda: [STREAM.name()],
+        (RemoteProtocolError,),
+    ),
+    Parser(
+        "a stick",
+        "sync.exchange.stick",
+        _stick,
+        lambda: [test_stick.made(), test_stick.made(tuple(messages()))],
+        (stick.BadStick,),
+    ),
+    Parser(
+        "what is sealed for a node",
+        "sync.sealing",
+        lambda data: sealing.unseal(data, KEY),
+        lambda: [sealing.seal(bytes(32), identity.raw_public(KEY.public_key()), bytes(32))],
+        (BadIdentity,),
+    ),
+    Parser(
+        "what is locked",
+        "sync.sealing",
+        lambda data: sealing.unlock(bytes(32), data[:16], data[16:]),
+        lambda: [bytes(16) + sealing.lock(bytes(32), bytes(16), b"x" * 32)],
+    ),
+    Parser(
+        "a certificate, judged", "sync.identity", _judged, lambda: [_certificate()], (BadIdentity,)
+    ),
+    Parser("a certificate, read", "sync.identity", _read, lambda: [_certificate()], (BadIdentity,)),
+    Parser(
+        "an author's certificate at head office",
+        "central.nodes.peers",
+        _introduced,
+        lambda: [_certificate()],
+    ),
+    Parser(
+        "an author's certificate in a store",
+        "edge.link.trust",
+        _author,
+        lambda: [_certificate()],
+        (BadIdentity,),
+    ),
+    Parser(
+        "a signing request",
+        "central.nodes.authority",
+        text(read_request),
+        lambda: [machine.request(KEY).encode()],
+        (BadRequest,),
+    ),
+    Parser("the answer to an enrolment", "edge.enrol", answered, _enrolled, (EnrolRefused,)),
+    Parser("the answer to a renewal", "edge.enrol", renewed, _enrolled, (LinkRefused,)),
+    Parser(
+        "an enrolment code",
+        "sync.enrolment",
+        text(EnrolmentCode.parse),
+        lambda: [EnrolmentCode(secret=bytes(10), authority=bytes(16)).text.encode()],
+        (BadIdentity,),
+    ),
+    Parser(
+        "a service on the LAN",
+        "edge.link.discovery",
+        text(lambda said: _service(said, said)),
+        lambda: [b"00" * 16 + b"._karb._tcp.local.", b"1-1", b"1-12"],
+    ),
+    Parser(
+        "what head office refuses with",
+        "edge.link.carrier",
+        lambda data: carrier._said(500, data),
+        lambda: [problem.encode(problem.problem(409, "No."))],
+    ),
+    Parser(
+        "a fact's body",
+        "sync.facts",
+        lambda data: facts.decode(_framed_fact(data)),
+        _framed,
+        (BadFact,),
+    ),
+    Parser(
+        "persons in facts",
+        "sync.facts",
+        lambda data: facts.keys_that_open([_framed_fact(data)], {b"p" * 16: bytes(32)}),
+        _framed,
+    ),
+    Parser(
+        "a fact in a store's views", "edge.store.views", lambda data: reducers().take(data), _framed
+    ),
+    Parser(
+        "a buyer",
+        "sync.facts.person",
+        lambda data: person.unseal(person.seal(data, b"p" * 16, bytes(32), bytes(12)), bytes(32)),
+        lambda: [msgspec.msgpack.encode(person.Buyer(nip="1234563218", name="Ola"))],
+        (BadFact,),
+    ),
+    Parser("a document's change", "sync.facts.change", change.read, lambda: [CHANGE], (BadFact,)),
+    Parser("a basket in a document", "sync.merge.basket", _basket, _article),
+    Parser(
+        "a scanner's bytes",
+        "hw.scanner.codec",
+        _scanner,
+        lambda: [b"5901234123457\r\n]C10105901234123457\x1d10ABC\r", b"\x02590\x03"],
+    ),
+    Parser(
+        "a printer's answers",
+        "hw.escpos.codec",
+        _printer,
+        lambda: [b"\x12\x16\x7e" + b"\x37\x22AAAA\x00" + b"\x12"],
+    ),
+    Parser(
+        "a barcode",
+        "sync.rules.barcode",
+        text(barcode.parse),
+        lambda: [b"5901234123457", b"]C10105901234123457\x1d10ABC", b"]E096385074"],
+        (barcode.BadBarcode,),
+    ),
+    Parser(
+        "a VAT code",
+        "sync.rules.vat",
+        text(vat.parse),
+        lambda: [b"23 %", b"zw."],
+        (vat.UnknownVat,),
+    ),
+    Parser(
+        "a VAT rate",
+        "central.catalogue.rates",
+        text(lambda said: rates.read("23", said.partition("|")[0], said.partition("|")[2])),
+        lambda: [b"22|2027-01-01", b"5.5%|2027-01-01", b"zw|2026-12-31"],
+        (CentralRefused,),
+    ),
+    Parser(
+        "a CSV catalogue",
+        "central.catalogue.importer",
+        _importer("text/csv"),
+        lambda: [CSV.encode(), CSV.encode("cp1250"), CSV.encode("utf-8-sig")],
+        (importer.BadImport,),
+    ),
+    Parser(
+        "a CSV catalogue that names its charset",
+        "central.catalogue.importer",
+        lambda data: importer.parse(CSV.encode(), "text/csv; charset=" + data.decode("latin-1")),
+        lambda: [b"utf-8", b"windows-1250", b"rot13", b"zlib", b"idna"],
+        (importer.BadImport,),
+    ),
+    Parser(
+        "a JSON catalogue",
+        "central.catalogue.importer",
+        _importer("application/json"),
+        _json_catalogue,
+        (importer.BadImport,),
+    ),
+    Parser("karb.toml", "edge.config", _toml, _config, (edge_config.BadConfig,)),
+    Parser(
+        "an address to listen on, store",
+        "edge.config",
+        text(edge_config.parse_listen),
+        lambda: [b"127.0.0.1:8787", b"[::1]:8787"],
+        (ValueError,),
+    ),
+    Parser(
+        "an address to listen on, head office",
+        "central.config",
+        text(central_config.parse_listen),
+        lambda: [b"127.0.0.1:8787", b"[::1]:8787"],
+        (central_config.BadConfig,),
+    ),
+    Parser(
+        "a host's name",
+        "central.config",
+        text(central_config.check_host),
+        lambda: [b"hq.example", b"::1"],
+        (central_config.BadConfig,),
+    ),
+    Parser(
+        "a token",
+        "sync.contract.token",
+        text(lambda said: token.from_header(said, ("read", "sell"))),
+        lambda: [b"Bearer " + token.make("read", bytes(20), ("read",)).text.encode()],
+        (token.BadToken,),
+    ),
+    Parser(
+        "a problem document",
+        "sync.contract.problem",
+        problem.decode,
+        lambda: [problem.encode(problem.problem(422, "No.", errors=[]))],
+        (msgspec.DecodeError, UnicodeDecodeError, RecursionError),
+    ),
+    Parser(
+        "a place in a feed",
+        "central.ledger.selling",
+        text(lambda said: selling.read_cursor(said, 7)),
+        lambda: [selling.cursor(7, 12).encode()],
+        (selling.BadCursor,),
+    ),
+    Parser(
+        "a cookie",
+        "central.api.session",
+        text(lambda said: cookies.read(bytes(32), said, 0)),
+        lambda: [cookies.make(bytes(32), bytes(32), 0).encode(), base64.b64encode(bytes(72))],
+    ),
+    *(
+        Parser(
+            f"{entry.route.method} {entry.route.path}",
+            "edge.api.server",
+            lambda data, kind=entry.route.request: edge_server._decoded(
+                edge_server._decoder(kind), data
+            ),
+            lambda kind=entry.route.request: _api_samples(kind),
+            (EdgeRefused,),
+            sound=False,
+        )
+        for entry in TABLE
+        if entry.route.request is not None
+    ),
+    *(
+        Parser(
+            f"{kind.__name__} at head office",
+            "central.api.machines",
+            lambda data, kind=kind: central_decoded(data, kind),
+            lambda kind=kind: _api_samples(kind),
+            (msgspec.DecodeError, Bad),
+            sound=False,
+        )
+        for kind in CENTRAL_BODIES
+    ),
+)
+
+OWN = {
+    "edge.api.node": "turns our own values into others",
+    "edge.api.refusals": "looks into a body that was refused, to show the value; catches all",
+    "edge.cli.ask": "the answers of this machine's own node",
+    "edge.folder": "run.json, left by this machine's own node",
+    "edge.keys": "the node's own key file",
+    "edge.link.tls": "the node's own certificate files",
+    "edge.link.peers": "names of nodes that it wrote itself",
+    "edge.link.stick": "hands the stick's payloads to the session",
+    "edge.store.backup": "a backup's keys, beside a copy that was verified",
+    "edge.store.holder": "bodies that the views have taken",
+    "edge.store.store": "rows of its own database",
+    "edge.store.unit": "rows of its own database",
+    "edge.store.witness": "its own file, under a check sum",
+    "central.cli.desk": "the answers of this machine's own head office",
+    "central.ledger.carried": "rows of its own database",
+    "central.ledger.published": "rows of its own database",
+    "central.ledger.stale": "bodies that were decoded before they were stored",
+    "central.ledger.upkeep": "a backup's keys, beside a copy that was checked",
+    "central.ledger.witness": "its own file, under a check sum",
+    "central.nodes.enrolment": "the secret of a code, hexadecimal or refused",
+    "hw.scanner.driver": "an option of karb.toml",
+    "sync.facts.catalogue": "columns of a body that was decoded",
+    "sync.facts.columns": "columns of a body that was decoded",
+    "sync.facts.count": "columns of a body that was decoded",
+    "sync.facts.rights": "columns of a body that was decoded",
+    "sync.facts.sale": "columns of a body that was decoded",
+    "sync.facts.stock": "columns of a body that was decoded",
+    "sync.merge.document": "constants; changes pass `sync.facts.change` first, and "
+    "`tests.sync.hostile_changes` feeds the library itself",
+}
