@@ -38,7 +38,7 @@ OF_TEXT = {"decode"}
 """Calls that are a decoder only with a module of ours or of a library before them: `b"".decode()`
 makes text of bytes, and is looked at where it is read."""
 
-LIBRARY = re.compile(r"msgspec\.\w+\.decode")
+LIBRARY = re.compile(r"msgspec\.\w+\.decode|_?decode(r|rs|)\.decode|_DECODER\w*\.decode")
 DEMO = "edge.demo"
 
 
