@@ -184,6 +184,9 @@ async def repeated(cutting, times):
         config.write_text(before, "utf-8")
     await shop.restart(node)
     cutting.line.counts["repeated requests"] += repeater.repeated
+    cutting.line.counts["tampered requests"] += repeater.tampered
+    if repeater.believed:
+        shop.wrong.append(f"{repeater.believed} of {repeater.tampered} changed sales were taken")
 
 
 async def world(launcher, founded, folder, seed, size, told, tell):
@@ -207,7 +210,7 @@ async def world(launcher, founded, folder, seed, size, told, tell):
         told.cases += sum(
             times
             for fault, times in cutting.line.counts.items()
-            if fault.startswith(("cut", "rep"))
+            if fault.startswith(("cut", "rep", "tam"))
         )
         add_to(found, await shop.judged())
         shop.faults.update(cutting.line.counts)

@@ -275,6 +275,11 @@ class Shop:
             await self.kill(node, signal.SIGTERM)
             for what, lines in self.examined(node).items():
                 found[what] += lines
+        status, figures = await self.ask(
+            self.office, "GET", "/v1/promises/figures", None, self.office.key
+        )
+        if status != 200 or figures["oversold_milli"]:
+            found["doubled"].append(f"rights: {figures}")
         done = await asyncio.to_thread(self.office.karb, "journal", "verify", "--json")
         if done.returncode != 0:
             found["corrupt"].append(f"head office: {done.stdout[:500]} {done.stderr[-500:]}")
