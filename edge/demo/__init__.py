@@ -10,8 +10,9 @@ plain `sqlite3` over the closed files against the data set.
 * `show`: the evening from beginning to end; it reads like a list. `evening`: its parts.
 * `baskets`, `sample`: something to sell: real shoppers' baskets, or made-up Polish ones;
   `goods` shares them out to shops.
-* `head_office`, `shop`: what is installed and run; `processes` keeps it alive.
-* `link`: the line between a shop and head office, to be cut; it counts bytes.
+* `head_office`, `shop`, `machine`: what is installed and run; `processes` keeps it alive.
+* `link`: a line to head office or a plug in the LAN, to be cut; it counts bytes.
+* `neighbours`: what two nodes of one store must do while nobody else hears them.
 * `cashier`: sells a basket exactly once, whatever dies meanwhile; `till_client`: HTTP.
 * `sums`, `paper`: the second judge; `screen`, `keys`: what the visitor sees and presses.
 

@@ -85,7 +85,8 @@ class Cashier:
                     if await self._till.recorded(sale):
                         return
                     await self._till.clear()
-                await self._once(sale, basket, due)
+                await self.ring_up(basket, due)
+                await self._till.pay(sale, due.total_minor, self.name)
             except Conflict:
                 raise
             except (Away, Muddle, Refused) as error:
@@ -94,7 +95,13 @@ class Cashier:
                 return
         raise Muddle(f"Sale {sale}: begun {MAX_TROUBLE} times; the last time: {trouble}")
 
-    async def _once(self, sale: UUID, basket: Basket, due: Due) -> None:
+    async def ring_up(self, basket: Basket, due: Due) -> Shown:
+        """Scan a basket into an empty till; return what it shows when all is as it must be.
+
+        Raises:
+            Muddle: It is not.
+            Away, Refused: The till.
+        """
         shown: Shown | None = None
         for lines in rounds(basket.lines):
             before = len(shown.lines) if shown else 0
@@ -106,7 +113,7 @@ class Cashier:
         if shown is None:
             raise Muddle(f"Basket {basket.basket_id} is empty.")
         check(shown, basket.lines, due)
-        await self._till.pay(sale, due.total_minor, self.name)
+        return shown
 
     async def _scanned(self, lines: Sequence[BasketLine], before: int) -> Shown:
         """Scan, and look until all of it is there."""

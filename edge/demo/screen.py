@@ -10,8 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from edge.demo.head_office import Received
+from edge.demo.neighbours import Neighbours, Trial
 from edge.demo.shop import Shop
-from edge.demo.sums import Sums, Verdict
+from edge.demo.sums import Sums, Till, Verdict
 from edge.demo.web import Tally
 
 KEYS = "[bold]c[/] cut a link   [bold]h[/] heal   [bold]k[/] kill -9 a node   [bold]q[/] quit"
@@ -65,10 +66,10 @@ class Screen:
         if self._bars is None:
             return
         for shop in shops:
-            waiting = shop.course.waiting
+            waiting = shop.waiting
             self._bars.update(
                 self._tasks[shop.goods.id],
-                completed=shop.course.sold,
+                completed=shop.sold,
                 link=_link(shop),
                 waiting=f"[yellow]{waiting} facts wait[/]" if waiting > 1 else "",
             )
@@ -86,7 +87,7 @@ class Screen:
         for table in (_evening(shops, received, verdicts), _second(shops, verdicts)):
             self.console.print()
             self.console.print(table)
-        if any(verdict.copies or verdict.unknown for verdict in verdicts):
+        if any(verdict.doubtful for verdict in verdicts):
             self.console.print(_KOPIA, style="dim")
         for shop, verdict in zip(shops, verdicts, strict=True):
             for difference in verdict.differences:
@@ -99,6 +100,21 @@ class Screen:
                 "\n[bold green]Every difference is zero:[/] no sale lost, none counted twice, "
                 "to the grosz and the thousandth."
             )
+
+    def trial(self, trial: Trial) -> None:
+        """Tell what came of a trial."""
+        self.tell(f"{_mark(trial)} {escape(trial.what)}: {escape(trial.result)}")
+
+    def trials(self, two: Neighbours) -> None:
+        """Print what the two nodes of a store were seen to do with no internet."""
+        table = _table(f"Two nodes of {escape(two.shop.goods.name)}, with no internet")
+        table.add_column("")
+        table.add_column("what must be", ratio=2)
+        table.add_column("what was seen", ratio=3)
+        for trial in two.trials:
+            table.add_row(f"{_mark(trial)} ", f"{escape(trial.what)} ", escape(trial.result))
+        self.console.print()
+        self.console.print(table)
 
     def web(self, tally: Tally) -> None:
         """Print how the web channel did."""
@@ -128,7 +144,8 @@ class Screen:
         self.console.print(table)
         if tally.raced:
             self.console.print(
-                f"Two buyers raced for the last unit of a shop that was cut off: {tally.raced} "
+                f"Two buyers raced for the last unit of the shop of two nodes, both cut off: "
+                f"{tally.raced} "
                 "got it, and the other was refused."
             )
 
@@ -180,17 +197,26 @@ def _evening(
         got = Sums(there.sales, there.lines, there.quantity_milli, there.total_minor)
         table.add_row(
             escape(shop.goods.name),
-            str(shop.course.sold),
-            str(verdict.edge.lines),
-            money(verdict.edge.value_minor),
-            str(verdict.printed),
-            str(verdict.copies),
-            str(verdict.unknown),
-            str(shop.course.longest_backlog),
-            str(wire_per_sale(shop)),
+            str(shop.sold),
+            str(verdict.wanted.lines),
+            money(verdict.wanted.value_minor),
+            *_paper(verdict.tills),
+            str(shop.longest_backlog),
+            str(shop.wire_per_sale),
             str(there.sales),
             _zero(got.less(verdict.wanted)),
         )
+        if len(shop.machines) > 1:
+            for machine, till in zip(shop.machines, verdict.tills, strict=True):
+                table.add_row(
+                    f"· {escape(machine.name)}",
+                    str(till.sold),
+                    "",
+                    "",
+                    *_paper([till]),
+                    str(machine.course.longest_backlog),
+                    style="dim",
+                )
     return table
 
 
@@ -201,11 +227,12 @@ def _second(shops: Sequence[Shop], verdicts: Sequence[Verdict]) -> Table:
     for name in ("\nsales", "\nlines", "\nquantity", "\nvalue", "stock\nright", "differ-\nence"):
         table.add_column(name, justify="right")
     for shop, verdict in zip(shops, verdicts, strict=True):
-        rows = (
-            ("data set", verdict.wanted, None),
-            ("the shop", verdict.edge, verdict.stock_right[0]),
-            ("central", verdict.central, verdict.stock_right[1]),
-        )
+        rows: list[tuple[str, Sums, int | None]] = [("data set", verdict.wanted, None)]
+        rows += [
+            ("the shop" if len(verdict.nodes) == 1 else found.who, found.sums, found.stock_right)
+            for found in verdict.nodes
+        ]
+        rows.append(("central", verdict.central.sums, verdict.central.stock_right))
         for n, (who, sums, right) in enumerate(rows):
             table.add_row(
                 escape(shop.goods.name) if not n else "",
@@ -218,12 +245,6 @@ def _second(shops: Sequence[Shop], verdicts: Sequence[Verdict]) -> Table:
                 "" if right is None else _zero(sums.less(verdict.wanted)),
             )
     return table
-
-
-def wire_per_sale(shop: Shop) -> int:
-    """Return bytes both ways, TLS and all, by the sale."""
-    spent = shop.link.total_bytes - shop.course.wire_began
-    return round(spent / shop.course.sold) if shop.course.sold else 0
 
 
 def money(minor: int) -> str:
@@ -245,4 +266,20 @@ def _zero(gap: Sums) -> str:
 
 
 def _link(shop: Shop) -> str:
-    return "[green]link up[/]" if shop.link.whole else "[red]link cut[/]"
+    cut, all_ = len(shop.cut), len(shop.machines)
+    if cut and cut < all_:
+        return f"[yellow]{cut} of {all_} links cut[/]"
+    return "[red]link cut[/]" if cut else "[green]link up[/]"
+
+
+def _paper(tills: Sequence[Till]) -> tuple[str, str, str]:
+    """Slips, copies and slips of which nobody knows, for people."""
+    return (
+        str(sum(till.printed for till in tills)),
+        str(sum(till.copies for till in tills)),
+        str(sum(till.unknown for till in tills)),
+    )
+
+
+def _mark(trial: Trial) -> str:
+    return "[green]✓[/]" if trial.well else "[red]✗[/]"

@@ -1,68 +1,22 @@
-"""One shop in the demo: a node, a till with scanner and printer, a link that can be cut."""
+"""One shop in the demo: its goods, and the one or two nodes that sell them."""
 
 import asyncio
-import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import aiohttp
 
-from edge.demo.cashier import Cashier
 from edge.demo.goods import ShopGoods
-from edge.demo.head_office import HOST, HeadOffice
-from edge.demo.link import LinkCutter
-from edge.demo.processes import KARB, DemoFailed, Kept, quiet_port, tell
-from edge.demo.till_client import DELIVERY_LINES, Away, Order, Refused, Status, TillClient
-from edge.enrol import DATABASE
-from edge.link.tls import CERTIFICATE
-from hw.scanner.simulator import ScannerSimulator
+from edge.demo.head_office import HeadOffice
+from edge.demo.machine import Machine
+from edge.demo.processes import DemoFailed
+from edge.demo.till_client import DELIVERY_LINES, Order
 
-TILL = "K1"
-SCANNER = "scanner"
-CASHIERS = ("Anna", "Beata", "Celina", "Danuta", "Ewa", "Felicja", "Gabriela", "Halina")
 CATALOGUE_S = 90.0
-
-_CONFIG = """\
-name = "{name}"
-store = "{store}"
-central = "{central}"
-listen = "{host}:{port}"
-language = "pl"
-
-[[tills]]
-id = "{till}"
-
-[[devices]]
-id = "{scanner}"
-driver = "scanner.serial"
-url = "{scanner_url}"
-till = "{till}"
-
-[[devices]]
-id = "printer"
-driver = "printer.escpos"
-url = "tcp:{host}:{printer_port}"
-till = "{till}"
-"""
-
-
-@dataclass(slots=True)
-class Course:
-    """How the evening goes in a shop, as far as it was seen."""
-
-    sold: int = 0
-    waiting: int = 0
-    longest_backlog: int = 0
-    """Facts that waited for the link at once."""
-
-    wire_began: int = 0
-    """Bytes on the wire before the first sale."""
-
-    slips_waiting: int = 0
 
 
 class Shop:
@@ -75,88 +29,87 @@ class Shop:
         office: HeadOffice,
         http: aiohttp.ClientSession,
         on_death: Callable[[str, int], None],
+        *,
+        nodes: int = 1,
     ) -> None:
-        """Prepare to live in a folder of its own."""
-        self.goods, self.course = goods, Course()
-        self.folder = folder / goods.id
-        self.data = self.folder / "node"
-        self.log = self.folder / "karb.log"
-        self.link = LinkCutter(HOST, office.port)
-        self.edge = Kept(
-            f"{goods.id} edge", lambda _: (*KARB, "run", "--data", str(self.data)), self.log,
-            on_death,
-        )  # fmt: skip
-        self._port, self._printer_port = quiet_port(), quiet_port()
-        self.printer = Kept(
-            f"{goods.id} printer", self._printer_command, self.folder / "printer.log", on_death
-        )
-        self.scanner = ScannerSimulator(self.folder / "scanner")
-        self.till = TillClient(http, f"http://{HOST}:{self._port}", TILL)
-        name = CASHIERS[goods.number % len(CASHIERS)]
-        self.cashier = Cashier(name, self.till, self.scanner.scan, self.back)
+        """Prepare it with so many nodes."""
+        self.goods = goods
+        self.machines = [
+            Machine(folder, goods, number, office, http, on_death) for number in range(1, nodes + 1)
+        ]
+        self.taken = 0
+        """Baskets that a cashier took to sell, in the order of the data."""
+
+        self.longest_backlog = 0
+        """Facts of all its nodes that waited for a link at once."""
+
+        self.brought: Counter[str] = Counter()
+        """Thousandths by sku that came in after the first delivery."""
+
+        self.twice: set[bytes] = set()
+        """Events that were booked on both nodes, to be counted once."""
+
+        self._wire_began = 0
         self._office = office
 
     @property
-    def database(self) -> Path:
-        """The node's."""
-        return self.data / DATABASE
+    def sold(self) -> int:
+        """Baskets sold."""
+        return sum(machine.course.sold for machine in self.machines)
 
     @property
-    def papers(self) -> list[Path]:
-        """What the printer printed, a file for each of its lives."""
-        return sorted(self.folder.glob("paper-*.jsonl"))
+    def waiting(self) -> int:
+        """Facts that wait for a link."""
+        return sum(machine.course.waiting for machine in self.machines)
+
+    @property
+    def cut(self) -> list[Machine]:
+        """Nodes without a link."""
+        return [machine for machine in self.machines if not machine.link.whole]
+
+    @property
+    def cut_off(self) -> bool:
+        """No node has a link."""
+        return len(self.cut) == len(self.machines)
+
+    @property
+    def wire_per_sale(self) -> int:
+        """Bytes to head office and back, TLS and all, by the sale."""
+        return round((self._wire() - self._wire_began) / self.sold) if self.sold else 0
+
+    def left(self) -> dict[str, int]:
+        """Return thousandths by sku that must be there when what was taken is sold."""
+        sold = self.goods.sold(self.taken)
+        return {
+            sku: milli + self.brought[sku] - sold[sku]
+            for sku, milli in self.goods.delivery().items()
+        }
 
     async def install(self) -> None:
-        """Enrol a machine, plug in its devices and take in the first delivery."""
-        self.folder.mkdir()
-        self.scanner.plug()
-        central = f"https://{HOST}:{await self.link.start()}"
+        """Enrol its nodes, the first one first, plug in their devices and run them."""
+        urls = [await machine.plug_in() for machine in self.machines]
         await self._office.add_store(self.goods.id, self.goods.name)
-        await self._enrol(central)
-        (self.data / "karb.toml").write_text(
-            _CONFIG.format(
-                name=f"{self.goods.id}-1",
-                store=self.goods.id,
-                central=central,
-                host=HOST,
-                port=self._port,
-                printer_port=self._printer_port,
-                till=TILL,
-                scanner=SCANNER,
-                scanner_url=self.scanner.url,
-            ),
-            encoding="utf-8",
-        )
-        told = await self.tell("token", "create", "--scope", "sell", "--name", self.cashier.name)
-        self.till.token = told["token"]
-        await self.start()
+        for machine, own in zip(self.machines, urls, strict=True):
+            await machine.install([url for url in urls if url != own])
 
     async def start(self) -> None:
         """Switch everything on."""
-        await self.printer.start()
-        await self.edge.start()
+        await asyncio.gather(*(machine.start() for machine in self.machines))
 
     async def stop(self) -> None:
-        """Switch everything off, the node first."""
-        await self.edge.stop()
-        await self.printer.stop()
+        """Switch everything off."""
+        await asyncio.gather(*(machine.stop() for machine in self.machines))
 
     async def close(self) -> None:
-        """Let go of the devices and of the line."""
-        self.scanner.unplug()
-        await self.link.close()
-
-    async def tell(self, *words: str) -> dict[str, str]:
-        """Give one of the node's commands."""
-        told: dict[str, str] = await tell((*KARB, *words, "--data", str(self.data)), self.log)
-        return told
+        """Let go of devices and lines."""
+        await asyncio.gather(*(machine.close() for machine in self.machines))
 
     async def back(self) -> None:
-        """Wait until the till can be worked at."""
-        await self.till.back(SCANNER)
+        """Wait until every till can be worked at."""
+        await asyncio.gather(*(machine.back() for machine in self.machines))
 
     async def stock_up(self, articles: int) -> None:
-        """Wait for the catalogue, then record the delivery; safe to repeat.
+        """Wait for the catalogue, then record the delivery at one node; safe to repeat.
 
         Raises:
             DemoFailed: The catalogue does not come.
@@ -165,92 +118,42 @@ class Shop:
         parts = iter(lambda: dict(islice(delivery, DELIVERY_LINES)), {})
         with suppress(TimeoutError):
             async with asyncio.timeout(CATALOGUE_S):
-                while (await self.status()).articles < articles:  # noqa: ASYNC110 - another process
-                    await asyncio.sleep(0.1)
+                for machine in self.machines:
+                    while (await machine.status()).articles < articles:  # noqa: ASYNC110 - another process
+                        await asyncio.sleep(0.1)
                 for n, part in enumerate(parts):
                     document = uuid5(NAMESPACE_URL, f"{self.goods.ids[0]}/delivery/{n}")
-                    while True:
-                        try:
-                            await self.till.deliver(document, part)
-                            break
-                        except Away:
-                            await self.back()
+                    await self.machines[0].deliver(document, part)
                 return
         raise DemoFailed(
-            f"{self.goods.id}: expected {articles} articles from head office; see {self.log}."
+            f"{self.goods.id}: expected {articles} articles from head office; "
+            f"see {self.machines[-1].log}."
         )
-
-    async def status(self) -> Status:
-        """Ask how the node is, until it answers."""
-        while True:
-            try:
-                return await self.till.status()
-            except Away:
-                await asyncio.sleep(0.1)
 
     async def orders(self) -> tuple[Order, ...]:
-        """List the orders that wait to be handed over; none while the node does not answer."""
-        with suppress(Away):
-            return await self.till.orders()
-        return ()
+        """List the orders that wait to be handed over."""
+        return await self.machines[0].orders()
 
     async def hand(self, order: str, answer: UUID) -> bool:
-        """Hand an order over; tell whether the shop could."""
-        while True:
-            try:
-                await self.till.hand(order, answer, self.cashier.name)
-            except Away:
-                await self.back()
-            except Refused:
-                return False
-            else:
+        """Hand an order over, at the node that holds its goods; tell whether the shop could."""
+        for machine in self.machines:
+            if await machine.hand(order, answer):
                 return True
+        return False
 
     async def look(self) -> None:
-        """See how the evening goes; what does not answer is looked at another time."""
-        with suppress(Away, Refused):
-            status = await self.till.status()
-            course = self.course
-            course.waiting = status.waiting
-            course.longest_backlog = max(course.longest_backlog, status.waiting)
-            course.slips_waiting = sum(
-                status.slips.get(state, 0) for state in ("intended", "sending", "refused")
-            )
+        """See how the evening goes."""
+        await asyncio.gather(*(machine.look() for machine in self.machines))
+        self.longest_backlog = max(self.longest_backlog, self.waiting)
 
-    async def sell_next(self) -> None:
-        """Serve the next buyer."""
-        course, goods = self.course, self.goods
-        if course.sold == 0:
-            course.wire_began = self.link.total_bytes
-        basket = goods.baskets[course.sold]
-        await self.cashier.sell(goods.ids[course.sold], basket, goods.due(basket))
-        course.sold += 1
+    async def sell_next(self, machine: Machine) -> None:
+        """Serve the next buyer, at one of the tills."""
+        if not self.taken:
+            self._wire_began = self._wire()
+        number, self.taken = self.taken, self.taken + 1
+        basket = self.goods.baskets[number]
+        await machine.cashier.sell(self.goods.ids[number], basket, self.goods.due(basket))
+        machine.course.sold += 1
 
-    async def _enrol(self, central: str) -> None:
-        """Make the machine a node: each attempt with a code of its own."""
-        certificate = self.data / CERTIFICATE
-        trouble: DemoFailed | None = None
-        for _ in range(5):
-            if certificate.exists():
-                return
-            code = await self._office.code(self.goods.id)
-            words = ("init", "--central", central, "--code", code, "--name", f"{self.goods.id}-1")
-            try:
-                await self.tell(*words)
-            except DemoFailed as error:
-                trouble = error
-        if not certificate.exists():
-            raise trouble or DemoFailed(f"{self.goods.id}: could not be enrolled; see {self.log}.")
-
-    def _printer_command(self, life: int) -> tuple[str, ...]:
-        keep = self.folder / f"paper-{life:03}.jsonl"
-        listen = f"{HOST}:{self._printer_port}"
-        return (
-            sys.executable,
-            "-m",
-            "hw.escpos.simulator",
-            "--listen",
-            listen,
-            "--keep",
-            str(keep),
-        )
+    def _wire(self) -> int:
+        return sum(machine.link.total_bytes for machine in self.machines)

@@ -1,8 +1,9 @@
 """The evening from beginning to end; it reads like a list.
 
-Selling, two links cut at a third, one node killed at the half, healed when all is sold,
-waited for until nothing waits anywhere, everything stopped, and the sums taken from the
-closed files. In a terminal the shops open again afterwards, for the visitor to try.
+Selling; at a third one shop of two nodes and another shop lose their links, and the two nodes
+are tried (`neighbours`); one node is killed at the half; healed when all is sold, waited for
+until nothing waits anywhere, everything stopped, and the sums taken from the closed files. In
+a terminal the shops open again afterwards, for the visitor to try.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ import uvloop
 from edge.demo import goods
 from edge.demo.baskets import DataMissing
 from edge.demo.cashier import Muddle
-from edge.demo.evening import Evening
+from edge.demo.evening import FEWEST, Evening
 from edge.demo.keys import interactive
 from edge.demo.processes import DemoFailed
 from edge.demo.screen import Screen
@@ -35,8 +36,11 @@ _PLAIN = (DemoFailed, DataMissing, Muddle, Refused, TimeoutError, OSError)
 def present(stores: int, baskets: int, seed: int, *, once: bool) -> int:
     """Show it; return the exit status."""
     screen = Screen()
-    if stores < 1 or baskets < 1:
-        screen.tell(f"--stores {stores} --baskets {baskets}: expected 1 or more of each.")
+    if stores < 1 or baskets < FEWEST:
+        screen.tell(
+            f"--stores {stores} --baskets {baskets}: expected 1 or more stores, and {FEWEST} or "
+            "more baskets: the two nodes of a store sell one each, and hand one over."
+        )
         return 2
     alone = once or not interactive()
     folder = Path(tempfile.mkdtemp(prefix="karb-demo-"))

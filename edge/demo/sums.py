@@ -6,7 +6,9 @@ article, then the paper.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,15 +67,18 @@ class File:
     sales: Sales
     stock: Mapping[str, int]
     amiss: int
-    """Facts quarantined or there twice, and sales not closed."""
+    """Facts quarantined, and sales not closed."""
+
+    twice: frozenset[bytes]
+    """Events that more than one fact tells of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slips:
-    """What the node's file says of its paper."""
+    """What a node's file says of its own paper."""
 
     receipts: Mapping[bytes, Receipt]
-    """Of every sale, its number."""
+    """Of every sale of its till, its number."""
 
     states: Mapping[bytes, str]
 
@@ -84,33 +89,66 @@ class Slips:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """What one node of a shop leaves behind."""
+
+    name: str
+    file: File
+    slips: Slips
+    papers: Papers
+    """What came out of its printer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one file holds of a shop."""
+
+    who: str
+    sums: Sums
+    stock_right: int
+    """Articles of which as much is left as must be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Till:
+    """What one node sold and printed."""
+
+    name: str
+    sold: int
+    printed: int
+    copies: int
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """One shop, judged."""
 
     wanted: Sums
     """By the data set."""
 
-    edge: Sums
-    central: Sums
-    stock_right: tuple[int, int]
-    """Articles of which as much is left as must be, at the shop and at head office."""
-
+    nodes: tuple[Found, ...]
+    central: Found
     articles: int
-    printed: int
-    copies: int
-    unknown: int
+    tills: tuple[Till, ...]
     differences: tuple[str, ...]
     """In words; none if all is well."""
+
+    @property
+    def doubtful(self) -> int:
+        """Slips printed as a copy, or of which nobody knows."""
+        return sum(till.copies + till.unknown for till in self.tills)
 
 
 def judge(
     goods: ShopGoods,
     count: int,
     wanted: Sums,
-    found: tuple[File, File],
-    slips: Slips,
-    papers: Papers,
-    handed: Mapping[str, int] | None = None,
+    nodes: Sequence[Node],
+    central: File,
+    *,
+    moved: Mapping[str, int] | None = None,
+    twice: AbstractSet[bytes] = frozenset(),
 ) -> Verdict:
     """Compare everything there is about a shop's first `count` baskets.
 
@@ -118,54 +156,68 @@ def judge(
         goods: What was to be sold.
         count: How many baskets were.
         wanted: Their sums by the data set.
-        found: What the files of the shop and of head office say.
-        slips: What the shop's file says of its paper.
-        papers: What came out of its printer.
-        handed: Thousandths by sku that were handed over to buyers of the web.
+        nodes: What its nodes leave behind.
+        central: What head office's file says of the shop.
+        moved: Thousandths by sku that came in beyond the delivery, less what was handed
+            over to buyers of the web.
+        twice: Events that were booked on two nodes; nothing else may be there twice.
     """
     due = {
         sale.bytes: goods.due(basket)
         for sale, basket in zip(goods.ids[:count], goods.baskets, strict=False)
     }
-    sold = goods.sold(count)
-    gone = handed or {}
-    left = {sku: milli - sold[sku] - gone.get(sku, 0) for sku, milli in goods.delivery().items()}
+    sold, more = goods.sold(count), moved or {}
+    left = {sku: milli - sold[sku] + more.get(sku, 0) for sku, milli in goods.delivery().items()}
     differences = list(_sums("the baskets", Sums.of(due), wanted))
-    right = []
-    for who, file in zip(("the shop", "head office"), found, strict=True):
+    found = []
+    for who, file in (*((node.name, node.file) for node in nodes), ("head office", central)):
         differences += _sums(who, Sums.of(file.sales), wanted)
         differences += _sales(who, file.sales, due)
         wrong = [sku for sku in left.keys() | file.stock if file.stock.get(sku) != left.get(sku)]
         if wrong:
             differences.append(f"{who}: stock of {len(wrong)} articles, first {min(wrong)}")
-        if file.amiss:
-            differences.append(f"{who}: {file.amiss} facts amiss")
-        right.append(sum(file.stock.get(sku) == milli for sku, milli in left.items()))
-    differences += _numbers(slips.receipts)
-    differences += _paper(slips, papers)
+        amiss = file.amiss + len(file.twice ^ twice)
+        if amiss:
+            differences.append(f"{who}: {amiss} facts amiss")
+        right = sum(file.stock.get(sku) == milli for sku, milli in left.items())
+        found.append(Found(who, Sums.of(file.sales), right))
+    for node in nodes:
+        differences += _numbers(node.slips.receipts)
+        differences += _paper(node.slips, node.papers)
+    known = Counter(sale for node in nodes for sale in node.slips.receipts)
+    strange = [sale for sale in due if known[sale] != 1]
+    if strange:
+        differences.append(f"{len(strange)} sales not of one till, first {min(strange).hex()}")
     return Verdict(
         wanted=wanted,
-        edge=Sums.of(found[0].sales),
-        central=Sums.of(found[1].sales),
-        stock_right=(right[0], right[1]),
+        nodes=tuple(found[:-1]),
+        central=found[-1],
         articles=len(left),
-        printed=papers.originals.total(),
-        copies=papers.copies.total(),
-        unknown=slips.unknown,
+        tills=tuple(
+            Till(
+                node.name,
+                len(node.slips.receipts),
+                node.papers.originals.total(),
+                node.papers.copies.total(),
+                node.slips.unknown,
+            )
+            for node in nodes
+        ),
         differences=tuple(differences),
     )
 
 
-def of_edge(path: Path) -> tuple[File, Slips]:
-    """Read a node's closed database."""
+def of_edge(path: Path, till: str) -> tuple[File, Slips]:
+    """Read the closed database of the node that has a till."""
     with _opened(path) as database:
         rows = database.execute(
-            "SELECT event, lines, quantity_milli, total_minor, series, number FROM sales"
+            "SELECT event, lines, quantity_milli, total_minor, series, number, till"
+            " FROM sales"
             " WHERE stage = ?",
             (CLOSED,),
         ).fetchall()
         amiss = _count(database, f"sales WHERE stage <> {CLOSED}")
-        amiss += _count(database, "quarantine") + _count(database, "duplicates")
+        amiss += _count(database, "quarantine")
         file = File(
             sales={bytes(row[0]): Due(*row[1:4]) for row in rows},
             stock=dict(
@@ -174,9 +226,12 @@ def of_edge(path: Path) -> tuple[File, Slips]:
                 )
             ),
             amiss=amiss,
+            twice=frozenset(
+                bytes(event) for (event,) in database.execute("SELECT event FROM duplicates")
+            ),
         )
         slips = Slips(
-            receipts={bytes(row[0]): (row[4], row[5]) for row in rows},
+            receipts={bytes(row[0]): (row[4], row[5]) for row in rows if row[6] == till},
             states={
                 bytes(event): state
                 for event, state in database.execute("SELECT event, state FROM slips")
@@ -196,7 +251,6 @@ def of_central(path: Path, store: str) -> File:
         ).fetchall()
         amiss = _count(database, f"sales WHERE stage <> {CLOSED} AND store = ?", store)
         amiss += _count(database, "quarantine WHERE store = ?", store)
-        amiss += _count(database, "duplicates WHERE store = ?", store)
         return File(
             sales={event: Due(*_lines(body), total) for event, body, total in rows},
             stock=dict(
@@ -207,6 +261,12 @@ def of_central(path: Path, store: str) -> File:
                 )
             ),
             amiss=amiss,
+            twice=frozenset(
+                event
+                for (event,) in database.execute(
+                    "SELECT event FROM duplicates WHERE store = ?", (store,)
+                )
+            ),
         )
 
 

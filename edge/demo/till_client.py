@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from typing import Any, TypeVar
+from urllib.parse import quote
 from uuid import UUID
 
 import aiohttp
@@ -54,13 +55,25 @@ class Device(msgspec.Struct, frozen=True):
     state: str
 
 
+class Peer(msgspec.Struct, frozen=True):
+    """What is used of another node of the store."""
+
+    node: str
+    state: str
+    waiting: int
+    """Facts it has not acknowledged."""
+
+
 class Status(msgspec.Struct, frozen=True):
     """What is used of a node's status."""
 
+    node: str
     link: str
     waiting: int
     sales: int
+    facts: int
     articles: int
+    peers: tuple[Peer, ...]
     slips: dict[str, int]
     devices: tuple[Device, ...]
 
@@ -84,6 +97,22 @@ class Orders(msgspec.Struct, frozen=True):
     """Those that wait for an answer."""
 
     orders: tuple[Order, ...]
+
+
+class Parked(msgspec.Struct, frozen=True):
+    """A basket that was put aside."""
+
+    basket: str
+    state: str
+    lines: tuple[Any, ...]
+
+
+class _Baskets(msgspec.Struct, frozen=True):
+    baskets: tuple[Parked, ...]
+
+
+class _Stock(msgspec.Struct, frozen=True):
+    quantity_milli: int
 
 
 class TillClient:
@@ -121,6 +150,42 @@ class TillClient:
     async def recorded(self, sale: UUID) -> bool:
         """Ask whether a sale is on disk."""
         return await self._ask("GET", f"/v1/sales/{sale}", missing=True) is not None
+
+    async def park(self, basket: UUID, cashier: str) -> None:
+        """Put the basket aside; the same again changes nothing."""
+        body = {"basket": str(basket), "cashier": cashier, "note": "goes on at the other till"}
+        await self._ask("POST", f"/v1/tills/{self._till}/park", body)
+
+    async def recall(self, basket: UUID, cashier: str) -> Shown:
+        """Take a basket back that was put aside."""
+        body = {"basket": str(basket), "cashier": cashier}
+        return _read(await self._ask("POST", f"/v1/tills/{self._till}/recall", body), Shown)
+
+    async def parked(self) -> tuple[Parked, ...]:
+        """List the baskets of the store that are put aside and not sold."""
+        return _read(await self._ask("GET", "/v1/parked"), _Baskets).baskets
+
+    async def put_sale(self, sale: UUID, till: str, line: tuple[str, int]) -> None:
+        """Record a finished sale of one piece, as a foreign client does, at whatever till.
+
+        Args:
+            sale: Its id.
+            till: May be another than ours.
+            line: Article and price of one piece in grosz.
+        """
+        sku, unit_minor = line
+        body = {
+            "till": till,
+            "cashier": "demo",
+            "lines": [{"sku": sku, "quantity_milli": 1000, "unit_minor": unit_minor}],
+            "payments": [{"method": "cash", "amount_minor": unit_minor}],
+        }
+        await self._ask("PUT", f"/v1/sales/{sale}", body)
+
+    async def stock(self, sku: str) -> int:
+        """Ask how much of an article is there, in thousandths."""
+        path = f"/v1/stock/{quote(sku, safe='')}"
+        return _read(await self._ask("GET", path), _Stock).quantity_milli
 
     async def deliver(self, document: UUID, goods: Mapping[str, int]) -> None:
         """Record goods received; the same again changes nothing."""

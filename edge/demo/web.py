@@ -87,6 +87,7 @@ class WebShop:
         """Open; nobody has come yet."""
         self._office, self._shops, self._seed = office, shops, seed
         self._fate = random.Random(seed)  # noqa: S311 - a draw to be repeated
+        self._handed: set[tuple[str, str]] = set()
         self.tally = Tally(due={shop.goods.id: Counter() for shop in shops})
         popular: Counter[str] = Counter()
         for shop in shops:
@@ -148,7 +149,7 @@ class WebShop:
             tally.refused += 1
             return False
         places = msgspec.json.decode(said, type=_Promise).places
-        cut = {shop.goods.id for shop in self._shops if not shop.link.whole}
+        cut = {shop.goods.id for shop in self._shops if shop.cut_off}
         tally.promised += 1
         tally.while_cut += any(place.store in cut for place in places)
         how = "release" if fickle else "confirm"
@@ -166,8 +167,9 @@ class WebShop:
         while tally.answered[id_] < tally.due[id_].total():
             for order in await shop.orders():
                 left = sum(line.left_milli for line in order.lines)
-                if not left or not order.held:
+                if not left or not order.held or (id_, order.uuid) in self._handed:
                     continue
+                self._handed.add((id_, order.uuid))
                 if await shop.hand(order.uuid, self._id(f"hand/{order.uuid}")):
                     tally.handed += 1
                 else:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 ZERO = "Every difference is zero"
+TRIALS = 6
+"""Of the two nodes in one store."""
 
 
 @contextmanager
@@ -56,6 +58,7 @@ def test_it_ends_in_zero_and_leaves_nothing(tmp_path):
         status = demo.wait(200)
     assert status == 0, told(tmp_path)
     assert ZERO in told(tmp_path)
+    assert told(tmp_path).count(" s  ✓ ") == TRIALS
     assert not list(tmp_path.glob("karb-demo-*"))
 
 
@@ -77,6 +80,7 @@ def test_whoever_kills_whatever_it_ends_in_zero(tmp_path):
         status = demo.wait(200)
     assert status == 0, told(tmp_path)
     assert ZERO in told(tmp_path)
+    assert told(tmp_path).count(" s  ✓ ") == TRIALS
     assert killed > 5
 
 
@@ -93,6 +97,7 @@ def test_stopped_by_hand_it_cleans_up(tmp_path, after_s):
     assert not any(Path(f"/proc/{pid}").exists() for pid in started)
 
 
-def test_a_shop_without_baskets_is_refused(tmp_path):
-    with running(tmp_path, "--baskets", "0") as demo:
+def test_a_shop_of_too_few_baskets_is_refused(tmp_path):
+    with running(tmp_path, "--baskets", "2") as demo:
         assert demo.wait(30) == 2
+    assert "--baskets 2: expected" in told(tmp_path)
