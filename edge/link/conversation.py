@@ -125,6 +125,8 @@ class Conversation:
         """What the peer knows that we hold, of streams of others."""
 
         self._told_office: dict[StreamId, tuple[int, int]] = {}
+        self._beyond: dict[StreamId, tuple[int, bytes]] = {}
+        """What the peer said it holds beyond us, and its hash there; empty: it did not say."""
 
     def greet(self) -> bytes:
         """Return our greeting."""
@@ -229,6 +231,7 @@ class Conversation:
                 )
             )
             self._refused.difference_update(welcome)
+        await self._catch_up()
         held = {
             head.stream: head.seq
             for head in self._store.heads()
@@ -281,6 +284,8 @@ class Conversation:
         ours = {head.stream for head in self._store.heads()}
         stored = {stream: seq for stream, seq in event.stored.items() if stream in ours}
         safe = {stream: seq for stream, seq in event.safe.items() if stream in ours}
+        for stream, seq in event.stored.items() - stored.items():
+            self._beyond[stream] = seq, b""
         if self.peer.late:
             self._note(stored)
             self._store.hear_of_central({} if self.peer.name == CENTRAL else event.office, safe)
@@ -349,8 +354,24 @@ class Conversation:
             elif mine is not None and verdict is not Standing.AHEAD:
                 # Where the peer is ahead, whether it has our branch is not known yet.
                 held[head.stream] = min(head.seq, mine.seq)
+            elif head.seq:
+                self._beyond[head.stream] = head.seq, head.hash
         self._note(held)
         return said
+
+    async def _catch_up(self) -> None:
+        """Note what the peer holds beyond us where that has come from somebody else by now.
+
+        The peer will not say it again, and never has to be sent it: unnoted, it would wait for
+        ever in the eyes of who looks at the status.
+        """
+        ours = {head.stream: head.seq for head in self._store.heads()}
+        known = self._store.peer_holds(self.peer.name)
+        for stream, (seq, theirs) in list(self._beyond.items()):
+            if ours.get(stream, 0) >= seq:
+                del self._beyond[stream]
+                if theirs in (b"", await self._store.hash_at(stream, seq)):
+                    self._note({stream: max(seq, known.get(stream, 0))})
 
     def _note(self, held: Mapping[StreamId, int]) -> None:
         if self.peer.late:

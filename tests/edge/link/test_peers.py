@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -98,6 +99,32 @@ async def test_a_stranger_s_facts_come_with_its_certificate(tmp_path):
         assert (away.state, away.waiting) == ("away", 3 + 1)  # lives, and a sale
         await one.open()
         await one.peers.start()
+
+
+async def test_what_both_got_from_somebody_else_does_not_wait(tmp_path, monkeypatch):
+    """Two says it holds three's facts before one has any; one then gets them from three."""
+    monkeypatch.setattr(peers, "Conversation", partial(Conversation, relay_after_ms=600_000))
+    async with nodes(tmp_path, "S1", "S1", "S1") as (one, two, three):
+        for node in (one, two, three):
+            await node.peers.start()
+        two.peers.found(three.node, "", [three.url])
+        three.peers.found(two.node, "", [two.url])
+        await until(live(two, three))
+        await three.sell()
+        await until(has(two, 1))
+        one.peers.found(two.node, "", [two.url])
+        two.peers.found(one.node, "", [one.url])
+        await until(live(one, two))
+        assert await one.sales() == 0
+        three.peers.found(one.node, "", [one.url])
+        one.peers.found(three.node, "", [three.url])
+        await until(has(one, 1))
+
+        async def nothing_waits():
+            pairs = ((a, b) for a in (one, two, three) for b in (one, two, three) if a is not b)
+            return not any([(await a.state_of(b)).waiting for a, b in pairs])
+
+        await until(nothing_waits, 5)
 
 
 async def test_head_offices_word_goes_from_node_to_node(tmp_path):
