@@ -8,7 +8,7 @@ from msgspec import Meta
 from central import VERSION
 from central.catalogue.article import CatalogueDocument
 from central.catalogue.publish import Published
-from central.ledger import baskets, customers, papers, reading, selling
+from central.ledger import baskets, customers, papers, reading, selling, waiting
 from central.ledger.selling import MAX_LIMIT
 from central.stock import inbox
 from central.stock.request import (
@@ -72,6 +72,13 @@ class Exceptions(msgspec.Struct, frozen=True):
 
     stock: list[inbox.Waiting]
     """Of stock, promises and orders."""
+
+
+class WaitingTold(msgspec.Struct, frozen=True):
+    """What waits."""
+
+    waiting: list[waiting.Pending]
+    """What waits longest first."""
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -214,6 +221,13 @@ ROUTES: tuple[Route, ...] = (
         path="/v1/exceptions",
         summary="What people should look at: documents, baskets taken back twice, stock, orders",
         answers={200: Exceptions},
+        scope="read",
+    ),
+    Route(
+        method="get",
+        path="/v1/waiting",
+        summary="What waits: promises, orders not answered, transfers not arrived; by store",
+        answers={200: WaitingTold},
         scope="read",
     ),
     Route(

@@ -9,7 +9,7 @@ from central.api.machines import json, read_body
 from central.api.refusals import Bad
 from central.catalogue.importer import MAX_BYTES
 from central.config import STORE
-from central.ledger import baskets, customers, papers, reading, selling
+from central.ledger import baskets, customers, papers, reading, selling, waiting
 from central.ledger.errors import NotFound
 from central.ledger.ledger import wall_ms
 from central.office import Office
@@ -109,6 +109,10 @@ class Questions:
                 ),
             }
         )
+
+    async def waiting(self, _request: web.Request) -> web.Response:
+        """What waits, by kind and store."""
+        return json({"waiting": await self._office.ledger.read(waiting.pending)})
 
     async def catalogue(self, request: web.Request) -> web.Response:
         """Take in a catalogue: all of it or nothing."""

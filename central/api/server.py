@@ -102,6 +102,7 @@ def serve(office: Office, access: Access, folder: Folder) -> Server:
             web.get("/v1/customers/{uuid}", guarded("read", questions.customer)),
             web.get("/v1/parked", guarded("read", questions.parked)),
             web.get("/v1/exceptions", guarded("read", questions.exceptions)),
+            web.get("/v1/waiting", guarded("read", questions.waiting)),
             web.post("/v1/promises", guarded("write", promises.make)),
             web.get("/v1/promises/figures", guarded("read", promises.figures)),
             web.get("/v1/promises/{id}", guarded("read", promises.show)),

@@ -55,6 +55,31 @@ class StreamStatus(msgspec.Struct, frozen=True):
     frozen: bool
 
 
+class StoreNode(msgspec.Struct, frozen=True):
+    """One machine of a store, as far as head office has heard of it."""
+
+    node: str
+    name: str
+    online: bool
+    """Its live connection is open."""
+
+    heard_ms: int | None
+    """Unix milliseconds when it last said anything itself; null: never."""
+
+    facts: int
+    """Of its own, here, whoever brought them."""
+
+    unsafe: int
+    """Of these, not in a backup yet."""
+
+    newest_ms: int | None
+    """When it wrote the newest of them; null: none is here."""
+
+    bytes_in: int
+    bytes_out: int
+    revoked: bool
+
+
 class Store(msgspec.Struct, frozen=True):
     """One store, as far as head office has heard of it."""
 
@@ -82,6 +107,7 @@ class Store(msgspec.Struct, frozen=True):
     unreadable: int
     bytes_in: int
     bytes_out: int
+    nodes: list[StoreNode]
     streams: list[StreamStatus]
 
 
@@ -226,6 +252,7 @@ def stores(connection: Connection, seen: Seen) -> list[Store]:
     totals = {row.store: row for row in connection.execute(select(TOTALS))}
     quarantined, unreadable = _counts(connection, QUARANTINE), _counts(connection, UNREADABLE)
     stale = _stale_prices(connection)
+    members = nodes(connection, seen)
     found = []
     for row in connection.execute(select(STORES).order_by(STORES.c.store)):
         heard = [c for (at, _), c in seen.contacts.items() if at == row.store]
@@ -251,6 +278,7 @@ def stores(connection: Connection, seen: Seen) -> list[Store]:
                 unreadable=unreadable.get(row.store, 0),
                 bytes_in=sum(more for _, more, _ in heard),
                 bytes_out=sum(more for _, _, more in heard),
+                nodes=[_node(one, seen, streams) for one in members if one.store == row.store],
                 streams=[
                     StreamStatus(
                         stream.node.hex(),
@@ -265,6 +293,24 @@ def stores(connection: Connection, seen: Seen) -> list[Store]:
             )
         )
     return found
+
+
+def _node(one: Node, seen: Seen, streams: Mapping[StreamId, Cursor]) -> StoreNode:
+    name = bytes.fromhex(one.node)
+    own = [cursor for stream, cursor in streams.items() if stream.node == name]
+    _, bytes_in, bytes_out = seen.contacts.get((one.store, name), (0, 0, 0))
+    return StoreNode(
+        node=one.node,
+        name=one.name,
+        online=one.online,
+        heard_ms=one.heard_ms,
+        facts=sum(cursor.head.seq for cursor in own),
+        unsafe=sum(max(0, cursor.head.seq - cursor.safe) for cursor in own),
+        newest_ms=max((hlc_ms(cursor.hlc) for cursor in own if cursor.head.seq), default=None),
+        bytes_in=bytes_in,
+        bytes_out=bytes_out,
+        revoked=one.revoked,
+    )
 
 
 def _stale_prices(connection: Connection) -> dict[str, int]:

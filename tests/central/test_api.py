@@ -160,6 +160,25 @@ async def test_stock_comes_with_its_age(lab):
     assert (await lab.json("/v1/stock?sku=nope"))["stock"] == []
 
 
+async def test_each_node_of_a_store_is_told_apart(lab):
+    one, two = await lab.machine(), await lab.machine()
+    one.writer.write(sale())
+    await one.exchange(one.writer.batch())
+    two.writer.write(sale())
+    two.writer.write(sale())
+    await one.exchange(two.writer.batch())
+    (store,) = (await lab.json("/v1/status"))["stores"]
+    nodes = {node["node"]: node for node in store["nodes"]}
+    first, second = (nodes[machine.writer.stream.node.hex()] for machine in (one, two))
+    assert len(nodes) == 2
+    assert (first["facts"], first["unsafe"], first["revoked"]) == (1, 1, False)
+    assert first["heard_ms"] > 0
+    assert first["bytes_in"] > 0
+    # Brought by its neighbour: its facts are here, itself was never heard.
+    assert (second["facts"], second["heard_ms"], second["bytes_in"]) == (2, None, 0)
+    assert second["newest_ms"] > 0
+
+
 async def test_the_quarantine_is_shown(lab):
     machine = await lab.machine()
     machine.writer.raw("sale", b"\x90")

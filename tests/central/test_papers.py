@@ -7,7 +7,7 @@ import pytest
 
 from central import orders
 from central.cli import show
-from central.ledger import papers, upkeep
+from central.ledger import papers, upkeep, waiting
 from central.office import open_office
 from sync import facts
 from sync.facts.count import CountOpened, CountPosted, PostedLine, PostedLines, posting
@@ -30,6 +30,11 @@ def arrived(of="S1", reference=OUT, **amounts):
 def told(desk, store=None):
     with desk.ledger._database.reading() as connection:
         return papers.transfers(connection, store)
+
+
+def waits(desk):
+    with desk.ledger._database.reading() as connection:
+        return waiting.pending(connection)
 
 
 def announced(desk, store):
@@ -56,8 +61,10 @@ def test_what_was_sent_is_announced_once_where_it_goes(desk):
     (transfer,) = told(desk)
     assert (transfer.transfer, transfer.state) == (str(UUID(bytes=OUT)), "in_transit")
     assert (transfer.announced, transfer.arrived_ms) == (True, None)
+    assert waits(desk) == [waiting.Pending("transfer", "S2", 1, 5)]
     other.write(arrived(a=3000), IN)
     desk.take(other.batch())
+    assert waits(desk) == []
     (transfer,) = told(desk, "S2")
     assert transfer.state == "arrived"
     assert transfer.lines == [papers.TransferLine("a", 3000, 3000)]

@@ -105,6 +105,12 @@ def orders_of(told):
     return [(event, body_) for event, body_ in told if isinstance(body_, OrderPlaced)]
 
 
+async def waiting(web):
+    found = (await web.get("/v1/waiting"))["waiting"]
+    assert all(one["oldest_ms"] > 0 for one in found)
+    return [(one["kind"], one["store"], one["count"]) for one in found]
+
+
 async def settle(lab):
     """Let what happens by itself happen now."""
     return await lab.ledger.write(keeping.turn)
@@ -116,6 +122,7 @@ async def test_a_promise_is_held_confirmed_and_reaches_its_store(lab, web):
     made = await web.promise(asked)
     assert (made["state"], [p["store"] for p in made["places"]]) == ("held", ["S1"])
     assert await web.promise(asked, status=200) == made
+    assert await waiting(web) == [("promise", "S1", 1)]
     row = await web.stock("S1", "A")
     assert (row["quantity_milli"], row["reserved_milli"], row["web_milli"]) == (8000, 3000, 2000)
     assert [(r["holder"], r["right_milli"]) for r in row["rights"] if r["holder"] == "web"] == [
@@ -128,6 +135,7 @@ async def test_a_promise_is_held_confirmed_and_reaches_its_store(lab, web):
     assert await web.post(path + "/confirm") == done == await web.get(path)
     ((event, order),) = orders_of(await heard(machine))
     assert event == uuid.UUID(asked["id"]).bytes
+    assert await waiting(web) == [("order", "S1", 1)]
     assert (order.holder, order.lines.amounts()) == (machine.writer.stream, {"A": 3000})
     # The store holds it, hands it out; central hears both.
     held = CellLines.by_cell({"A": 3000})
@@ -135,6 +143,7 @@ async def test_a_promise_is_held_confirmed_and_reaches_its_store(lab, web):
     assert (await web.stock("S1", "A"))["reserved_milli"] == 3000
     await say(machine, (OrderAnswered(Answer.PICKED, 1, 2, held, bytes(16), "jan"), event))
     assert (await web.get(path))["places"][0]["state"] == "picked"
+    assert await waiting(web) == [("order", "S1", 1)], "picked is not handed over"
     await say(
         machine,
         (OrderAnswered(Answer.HANDED, 2, 2, held, bytes(16), "jan"), event),
@@ -146,6 +155,7 @@ async def test_a_promise_is_held_confirmed_and_reaches_its_store(lab, web):
     row = await web.stock("S1", "A")
     assert (row["quantity_milli"], row["reserved_milli"]) == (5000, 0)
     assert (await web.get("/v1/exceptions"))["stock"] == []
+    assert await waiting(web) == []
 
 
 async def test_more_than_there_is_is_refused_with_its_reason_and_counted(lab, web):
