@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import aiosqlite
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge.clock import Clock
 from edge.keys import NodeKey
@@ -154,7 +153,7 @@ class _Book:
         self.shelf.roll_back()
 
     def seal(self) -> None:
-        self.journal.sign_heads(self._key)
+        self.journal.sign_now_and_then(self._key, self._clock.elapsed())
         self.shelf.seal(self.journal.places)
         self._sealed = self.journal.heads()
 
@@ -345,7 +344,7 @@ class Store:
         return await self._read(lives.kept_aside)
 
     async def close(self) -> None:
-        """Write what is noted, fold the rows of rights, and close."""
+        """Write what is noted, what lags behind the journal, and close."""
         with contextlib.suppress(StoreError):  # both are made again from the journal
             await self.keep_peer()
             await self._writer.write(lambda unit: unit.fold())
@@ -432,7 +431,7 @@ class Store:
             NewLifeNeeded: Our current stream is damaged on disk.
             GreetAgain: Another was, and is mended.
         """
-        own = self.key.private.public_key() if stream.node == self.key.node else None
+        own = self.key if stream.node == self.key.node else None
         try:
             batch = await self._read(lambda db: _read_batch(db, stream, after, own))
         except DamagedFact as damage:
@@ -767,7 +766,7 @@ class Store:
 
 
 def _read_batch(
-    db: sqlite3.Connection, stream: StreamId, after: int, own: Ed25519PublicKey | None
+    db: sqlite3.Connection, stream: StreamId, after: int, own: NodeKey | None
 ) -> Batch | None:
     try:
         return read_batch(db, stream, after, own=own)

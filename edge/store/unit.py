@@ -235,6 +235,7 @@ class Unit:
 
     def begin_life(self, incarnation: int, cause: str, reached: int = 0) -> None:
         """Begin a new incarnation. See `lives.begin`."""
+        self._journal.sign_heads(self._key)
         lives.begin(self, incarnation, cause, reached)
 
     def settle(self) -> None:
@@ -443,7 +444,8 @@ class Unit:
         )
 
     def fold(self) -> None:
-        """Have the rows of rights written into their table with this commit."""
+        """Have the rows of rights and the signed head written with this commit."""
+        self._journal.sign_heads(self._key)
         self._views.shelf.fold_next()
 
     def forget_meta(self, key: str) -> None:

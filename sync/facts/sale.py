@@ -8,6 +8,7 @@ side effect, and `PaymentSettled`, `SaleFiscalised` and `SaleClosed` or
 """
 
 from enum import IntEnum
+from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
@@ -94,7 +95,7 @@ class SaleLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return gross
 
 
-class SaleLines(msgspec.Struct, frozen=True, array_like=True):
+class SaleLines(msgspec.Struct, frozen=True, array_like=True, dict=True):
     """The lines of a sale, as columns (`sync.facts.columns`)."""
 
     n: int
@@ -123,36 +124,18 @@ class SaleLines(msgspec.Struct, frozen=True, array_like=True):
         _, *fields = msgspec.structs.astuple(self)
         return tuple(SaleLine(*row) for row in columns.unpack(self.n, fields))
 
-    def plain_minor(self) -> int | None:
-        """Add up lines with neither discounts nor deposits, as most are.
-
-        None if there are such, or if a line is not possible: then they need looking at one by
-        one. Every node does this for each sale it reads; columns take a third of the time.
-
-        Raises:
-            BadFact: The columns are not of one length.
-        """
-        _, *fields = msgspec.structs.astuple(self)
-        columns.check(self.n, fields)
-        if any(self.discounts) or any(self.deposit_minor):
-            return None
-        milli, unit = self.quantity_milli, self.unit_minor
-        if not len(milli) == len(unit) == self.n:
-            milli, unit = milli * (self.n // len(milli)), unit * (self.n // len(unit))
-        worth = [
-            (each * price + 500) // 1000
-            for each, price in zip(milli, unit, strict=True)
-            if 0 < each < MOST and 0 <= price < MOST
-        ]
-        return sum(worth) if len(worth) == self.n and max(worth) < MOST else None
-
     def sums(self) -> "SaleSums":
-        """Add the lines up, without making rows of them: this is done for each sale.
+        """Add the lines up, once, and without making rows of them: this is done for each sale.
 
         Raises:
             BadFact: The columns are not of one length.
         """
+        return self._sums
+
+    @cached_property
+    def _sums(self) -> "SaleSums":
         quantity = goods = deposits = 0
+        sound = True
         by_sku: dict[str, int] = {}
         for sku, milli, unit, discounts, deposit in columns.unpack(
             self.n,
@@ -160,12 +143,33 @@ class SaleLines(msgspec.Struct, frozen=True, array_like=True):
         ):
             quantity += milli
             by_sku[sku] = by_sku.get(sku, 0) + milli
-            goods += line_total_minor(milli, unit)
-            if discounts:
-                goods -= sum([discount.amount_minor for discount in discounts])
+            worth = line_total_minor(milli, unit)
+            for discount in discounts:
+                worth -= discount.amount_minor
+                if discount.amount_minor <= 0:
+                    sound = False
+            goods += worth
             if deposit:
                 deposits += line_total_minor(milli, deposit)
-        return SaleSums(quantity, goods, deposits, by_sku)
+            if not (0 < milli < MOST and 0 <= unit < MOST and 0 <= worth < MOST) or not (
+                0 <= deposit < MOST
+            ):
+                sound = False
+        return SaleSums(quantity, goods, deposits, by_sku, sound)
+
+    def reason(self) -> str:
+        """Why this cannot be true; empty if it can.
+
+        Raises:
+            BadFact: The columns are not of one length.
+        """
+        _, *fields = msgspec.structs.astuple(self)
+        columns.check(self.n, fields)
+        if not self.n:
+            return "a sale needs a line"
+        if self.sums().sound:
+            return ""
+        return next(filter(None, (line.reason() for line in self.rows())))
 
 
 class SaleSums(NamedTuple):
@@ -176,6 +180,9 @@ class SaleSums(NamedTuple):
     deposits_minor: int
     by_sku: dict[str, int]
     """Article to thousandths sold."""
+
+    sound: bool
+    """Whether each line can be true."""
 
 
 class Payment(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -261,18 +268,10 @@ class Sale(msgspec.Struct, frozen=True, array_like=True):
         """Why this cannot be true; empty if it can."""
         if self.stage not in (Stage.TENDERED, Stage.CLOSED):
             return f"a sale is written tendered or closed, not {self.stage.name}"
-        lines = self.lines
-        if not lines.n:
-            return "a sale needs a line"
-        total = lines.plain_minor()
-        if total is None:
-            total = 0
-            for line in lines.rows():
-                reason = line.reason()
-                if reason:
-                    return reason
-                total += line.total_minor + line.deposits_minor
-        total += self.rounding_minor
+        reason = self.lines.reason()
+        if reason:
+            return reason
+        total = self.total_minor
         for payment in self.payments:
             if payment.amount_minor < 0 or payment.change_minor < 0:
                 return "a payment or its change is negative"
