@@ -62,6 +62,7 @@ def settle() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(5000, 20, 20)  # a sale makes hundreds of objects, and no cycle
     libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):  # glibc has it, musl does not
         libc.malloc_trim(0)

@@ -483,6 +483,7 @@ class Life:
         self.wrote_ms = wrote_ms
         """Trusted time of our own last fact: others' clocks move `hlc`, never this."""
 
+        self._stream: StreamId | None = None
         self.tills: set[str] = set()
         """Tills that are known to be ours, until somebody else's facts come in."""
 
@@ -513,7 +514,10 @@ class Life:
 
     def stream(self, node: bytes) -> StreamId:
         """Return our own stream."""
-        return StreamId(node, self.incarnation, self.store)
+        stream = self._stream
+        if stream is None or stream.incarnation != self.incarnation:
+            stream = self._stream = StreamId(node, self.incarnation, self.store)
+        return stream
 
 
 def settings_view(db: sqlite3.Connection, store: str) -> StoreDescribed:

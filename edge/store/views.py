@@ -380,7 +380,7 @@ class Views:
         """Keep a sale; return whether it is the first record of its event in its stream."""
         event = fact.event
         self._sold_on(body.till, (body.at_ms // _HOUR_MS, stream.node))
-        stage = stage_now(body, {}, 0)
+        stage = body.stage if body.stage is Stage.CLOSED else stage_now(body, {}, 0)
         row = (
             body.till,
             body.series_in(stream),

@@ -108,7 +108,7 @@ class Writer:
             raise StoreError(f"The store is closed: {self._broken}") from self._broken
         if self.full:
             raise DiskFull("The disk is full: free some space and start again; sales are stopped.")
-        return await self._run_in_turn(work)
+        return await self._submit(work)
 
     async def read(self, work: Callable[[Any], T]) -> T:
         """Run `work`, which writes nothing, on a unit, and return its result; on a full disk too.
@@ -119,15 +119,15 @@ class Writer:
         """
         if self._broken is not None:
             raise StoreError(f"The store is closed: {self._broken}") from self._broken
-        return await self._run_in_turn(work)
+        return await self._submit(work)
 
-    async def _run_in_turn(self, work: Callable[[Any], T]) -> T:
+    def _submit(self, work: Callable[[Any], T]) -> asyncio.Future[T]:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._turn.append(_Job(work, future))
         if len(self._turn) == 1:
             loop.call_soon(self._hand_over)
-        return await future
+        return future
 
     def _hand_over(self) -> None:
         """Give the thread what this turn brought: tills that were told together sell together."""

@@ -33,13 +33,15 @@ def _line(line):
 
 def sale(rows, number, at_ms=None, till="T1"):
     """Return a closed cash sale of some lines."""
-    total = sum(row.total_minor + row.deposits_minor for row in rows)
+    lines = SaleLines.of(rows)
+    sums = lines.sums()
+    total = sums.goods_minor + sums.deposits_minor
     return Sale(
         Stage.CLOSED,
         number,
         at_ms if at_ms is not None else START_MS + number * 45_000,
         5,
-        SaleLines.of(rows),
+        lines,
         (Payment("cash", total, -total % 1000),),
         till,
         "anna",
