@@ -10,7 +10,7 @@ const words = {
     unreadable: "czeka na nową wersję", lines: "pozycji", units: "szt. i kg", each: "B/paragon",
     received: "Odebrano", sent: "Wysłano", stick: "Odrzucony nośnik",
     facts: "faktów", unsafe: (n) => `${n} bez kopii`, newest: (t) => `ostatni ${t} temu`,
-    revoked: "cofnięty", carried: "przynosi sąsiad", everywhere: "wszystkie sklepy",
+    revoked: "cofnięty", carried: "przyniósł sąsiad", everywhere: "wszystkie sklepy",
     nothing: "Nic. Wszystko rozstrzygnięte.", idle: "Nic.", cure: "Co zrobić",
     till: "kasa", promise: "Obietnica", document: "Dokument", oldest: (t) => `najstarsze od ${t}`,
     more: (n) => `i ${n} dalszych: GET /v1/exceptions`, pieces: "szt. lub kg", office: "centrala",
@@ -24,7 +24,7 @@ const words = {
     unreadable: "waiting for an upgrade", lines: "lines", units: "pcs and kg", each: "B/receipt",
     received: "Received", sent: "Sent", stick: "Stick refused",
     facts: "facts", unsafe: (n) => `${n} not backed up`, newest: (t) => `newest ${t} ago`,
-    revoked: "revoked", carried: "a neighbour carries", everywhere: "all stores",
+    revoked: "revoked", carried: "brought by a neighbour", everywhere: "all stores",
     nothing: "Nothing. All is decided.", idle: "Nothing.", cure: "What to do",
     till: "till", promise: "Promise", document: "Document", oldest: (t) => `the oldest for ${t}`,
     more: (n) => `and ${n} more: GET /v1/exceptions`, pieces: "pcs or kg", office: "head office",
@@ -277,7 +277,8 @@ function show(status) {
     const each = store.sales ? `${whole.format(Math.round(store.bytes_in / store.sales))} ${words.each}` : "";
     cell(row, "n", element("span", bytes(store.bytes_in)), ...(each ? [" ", element("small", each)] : [])).dataset.what = words.received;
     cell(row, "n", element("span", bytes(store.bytes_out))).dataset.what = words.sent;
-    if (store.nodes.length > 1) for (const node of store.nodes) nodeRow(body, node, now);
+    if (store.nodes.length > 1)
+      for (const node of [...store.nodes].sort((a, b) => a.name.localeCompare(b.name))) nodeRow(body, node, now);
   }
   at("stores").replaceWith(body);
   showInbox();
