@@ -84,8 +84,8 @@ class Authority:
         )
         write_secret(folder.authority_key, _pem(key))
         write_secret(folder.node_key, _pem(node_key))
-        folder.authority.write_bytes(root.public_bytes(Encoding.PEM))
-        folder.node.write_bytes(own.public_bytes(Encoding.PEM))
+        write_secret(folder.authority, root.public_bytes(Encoding.PEM))
+        write_secret(folder.node, own.public_bytes(Encoding.PEM))
         return cls(folder, root, key, own, node_key)
 
     @classmethod
@@ -195,7 +195,7 @@ def node_of(csr: x509.CertificateSigningRequest) -> bytes:
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Write a file only its owner may read, whole or not at all."""
+    """Write a file only its owner may read, whole or not at all; on disk before this returns."""
     partial = path.with_name(path.name + ".new")
     partial.unlink(missing_ok=True)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -204,6 +204,11 @@ def write_secret(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # else a power cut may take the name away again
+    finally:
+        os.close(folder)
 
 
 def _read(path: Path, load: Callable[[bytes], _T]) -> _T:

@@ -110,16 +110,17 @@ class Witness:
         facts = _main_file(self._database)
         if facts is None:
             return ""
-        place_then, incarnation, seq = facts
-        other = place_then not in (b"", place(self._database))
+        other = facts.place not in (b"", place(self._database))
         seen = self.before
-        older = seen is not None and seen.incarnation == incarnation and seq < seen.in_file
-        strange = seen is not None and seen.incarnation != incarnation and seen.in_file > 0
+        # A witness that never reached the disk tells of a life before: of that, then.
+        older = seen is not None and facts.lives.get(seen.incarnation, 0) < seen.in_file
         wal = self._database.with_name(self._database.name + "-wal")
         doubted = wal.exists() and wal.stat().st_size
-        if (doubted and (older or strange) and not _fits(self._database, seen)) or (
-            doubted and other and not _fits(self._database, None)
-        ):
+        torn = False
+        if doubted and older:
+            torn = not _fits(self._database, seen)
+            older = torn  # cut off while the WAL was written back, the file alone looks older
+        if torn or (doubted and other and not _fits(self._database, None)):
             wal.replace(_free_name(wal.with_name(wal.name + "-aside")))
             self._database.with_name(self._database.name + "-shm").unlink(missing_ok=True)
         if other:
@@ -156,8 +157,16 @@ def _read(path: Path) -> Seen | None:
     return Seen(*numbers)
 
 
-def _main_file(path: Path, *, immutable: bool = True) -> tuple[bytes, int, int] | None:
-    """Return place, incarnation and length of our stream as the file has them; None: unreadable.
+class _Told(NamedTuple):
+    """What a database file tells of itself."""
+
+    place: bytes
+    lives: dict[int, int]
+    """Incarnations to how far their streams come."""
+
+
+def _main_file(path: Path, *, immutable: bool = True) -> _Told | None:
+    """Return what the file tells of itself; None: unreadable.
 
     Args:
         path: The database.
@@ -165,18 +174,15 @@ def _main_file(path: Path, *, immutable: bool = True) -> tuple[bytes, int, int] 
     """
     try:
         with closing(connect_read_only(path, immutable=immutable)) as db:
-            meta = dict(db.execute("SELECT key, value FROM meta"))
-            incarnation = int.from_bytes(meta.get("incarnation", b""), "big")
-            last = 0
-            for (id_,) in db.execute(
-                "SELECT id FROM streams WHERE incarnation = ?", (incarnation,)
-            ).fetchall():
-                (found,) = db.execute(
+            row = db.execute("SELECT value FROM meta WHERE key = 'place'").fetchone()
+            lives: dict[int, int] = {}
+            for id_, incarnation in db.execute("SELECT id, incarnation FROM streams").fetchall():
+                (last,) = db.execute(
                     "SELECT max(place) & 0xFFFFFFFFFF FROM facts WHERE place BETWEEN ? AND ?",
                     whole(id_),
                 ).fetchone()
-                last = max(last, found or 0)
-            return meta.get("place", b""), incarnation, last
+                lives[incarnation] = max(lives.get(incarnation, 0), last or 0)
+            return _Told(row[0] if row else b"", lives)
     except (sqlite3.Error, TypeError, ValueError, OSError):
         return None
 
@@ -197,7 +203,7 @@ def _fits(path: Path, seen: Seen | None) -> bool:
         if found is None or seen is None:
             return found is not None
         # Pages of two files can make a whole that SQLite finds sound: then the facts tell.
-        return found[1] == seen.incarnation and found[2] >= seen.seq and verify_file(copy).sound
+        return found.lives.get(seen.incarnation, 0) >= seen.seq and verify_file(copy).sound
 
 
 def _free_name(path: Path) -> Path:
