@@ -60,7 +60,9 @@ class Turnstile:
             (self._in if self.held is None or job is None else self.held).append(job)
             self._changed.notify_all()
 
-    def get(self) -> Any:
+    def get(self, timeout: float | None = None) -> Any:
+        if timeout is not None and not self._in:
+            raise queue.Empty  # who waits is told only when the writer rests: it is a pause
         with self._changed:
             self._idle = True
             self._changed.notify_all()
