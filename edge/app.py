@@ -32,6 +32,7 @@ from edge.memory import kept_small
 from edge.store.connection import StoreError
 from edge.store.store import Store
 from edge.till.counter import Counter
+from edge.upkeep import kept_tidy
 from hw.supervisor import Supervisor
 from sync.chain import INCARNATION_BITS
 from sync.contract import token
@@ -110,6 +111,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
             await stack.enter_async_context(met(config, store, peers))
 
         await stack.enter_async_context(kept_small())
+        await stack.enter_async_context(kept_tidy(store, clock))
 
         told = _tell(config, port, admin)
         stack.callback(folder.untell, data)

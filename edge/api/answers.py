@@ -270,6 +270,28 @@ class VerdictAnswer(msgspec.Struct, frozen=True):
     findings: tuple[str, ...]
 
 
+class PrunedAnswer(msgspec.Struct, frozen=True):
+    """What became of old facts."""
+
+    dropped: int
+    """Facts; head office has them safely."""
+
+    streams: int
+    why_not: str
+    """Empty, or why nothing more was dropped."""
+
+
+class BaseAnswer(msgspec.Struct, frozen=True):
+    """What the views stand on besides the facts that are here."""
+
+    streams: int
+    facts: int
+    """How many are below it; most of them are at head office only."""
+
+    bytes: int
+    """What it takes on disk."""
+
+
 class ClockAnswer(msgspec.Struct, frozen=True):
     """The node's idea of the time."""
 
@@ -425,6 +447,7 @@ class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
     mended: tuple[str, ...]
     """What was damaged on disk since the start, and what became of it."""
 
+    base: BaseAnswer
     disk_full: bool
     disk_free_bytes: int
     heads: tuple[HeadAnswer, ...]

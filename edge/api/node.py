@@ -90,6 +90,7 @@ async def get_status(node: Node, call: Call) -> Reply:
             ),
             kept_aside=await store.kept_aside(),
             mended=tuple(store.mended),
+            base=answers.BaseAnswer(*await store.base_size()),
             disk_full=store.full,
             disk_free_bytes=shutil.disk_usage(store.path.parent).free,
             heads=tuple(
@@ -134,6 +135,13 @@ async def post_verification(node: Node, call: Call) -> Reply:
             found.sound, found.streams, found.facts, found.heads, tuple(found.findings)
         ),
     )
+
+
+async def post_pruning(node: Node, call: Call) -> Reply:
+    """Drop facts that are old and safe at head office."""
+    del call
+    pruned = await node.store.prune(node.clock.now())
+    return Reply(200, answers.PrunedAnswer(pruned.facts, pruned.streams, pruned.why_not))
 
 
 async def post_again(node: Node, call: Call) -> Reply:

@@ -7,6 +7,7 @@ import msgspec
 
 from edge.link.carrier import LinkRefused, LinkUnreachable
 from edge.store.connection import DiskFull, StoreError
+from edge.store.journal import NotKept
 from edge.store.unit import TillTaken
 from edge.till.errors import (
     BeyondRight,
@@ -27,6 +28,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (Conflict, 409),
     (TillTaken, 409),
     (BeyondRight, 409),
+    (NotKept, 410),
     (NotPossible, 422),
     (TillError, 422),
     (DiskFull, 503),

@@ -178,6 +178,18 @@ def journal_verify(
     raise typer.Exit(OK if answer["sound"] else FAILED)
 
 
+@journal.command("prune")
+def journal_prune(*, data: Data = HERE, as_json: Json = False) -> None:
+    """Drop facts that are old and safe at head office; done once a day by itself, too."""
+    with ending(as_json=as_json):
+        _require_running(data)
+        answer = ask(data, "POST", "/v1/journal/pruning")
+        text = f"Dropped {answer['dropped']} facts."
+        if answer["why_not"]:
+            text += f" Nothing more: {answer['why_not']}."
+        out(answer, text, as_json=as_json)
+
+
 @journal.command("again")
 def journal_again(*, data: Data = HERE, as_json: Json = False) -> None:
     """Append facts kept aside: of a lost machine's stream, beyond where head office closed it."""

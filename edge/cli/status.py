@@ -34,6 +34,11 @@ def status_text(told: dict[str, Any]) -> str:
         lines.append(
             f"kept aside {told['kept_aside']} facts of a branch that lost: ask head office"
         )
+    if told["base"]["facts"]:
+        lines.append(
+            "base      {facts} facts of {streams} streams, {bytes} bytes; most of these are at "
+            "head office only".format_map(told["base"])
+        )
     lines += [f"mended    {line}" for line in told["mended"]]
     lines += [
         f"{label} {told[key]}: run karb journal verify"

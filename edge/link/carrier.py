@@ -7,11 +7,13 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 
+from sync.errors import TooLarge
 from sync.exchange import wire
 from sync.identity import CENTRAL_HOST
 
@@ -19,6 +21,8 @@ _ALERT = "alert"
 """Stands in what OpenSSL says when it was the other side that would not."""
 
 TIMEOUT = aiohttp.ClientTimeout(total=60, connect=10)
+_DOWNLOAD = aiohttp.ClientTimeout(total=None, connect=10, sock_read=120)
+"""A large store's checkpoint takes a while to make, and to travel."""
 
 
 class LinkUnreachable(Exception):
@@ -80,6 +84,37 @@ async def exchange(
         headers={"Content-Type": "application/octet-stream"},
     )
     return wire.split(answer)
+
+
+async def download(
+    client: aiohttp.ClientSession, url: str, context: ssl.SSLContext, file: Path, most: int
+) -> int:
+    """Fetch into a file, piece by piece; return its bytes.
+
+    Raises:
+        LinkUnreachable, LinkRefused: As `request`.
+        TooLarge: It is longer than `most`.
+        OSError: The file cannot be written.
+    """
+    size = 0
+    try:
+        async with client.get(
+            url, ssl=context, server_hostname=CENTRAL_HOST, timeout=_DOWNLOAD
+        ) as answer:
+            if answer.status != HTTPStatus.OK:
+                said = _said(answer.status, await answer.read())
+                if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise LinkUnreachable(said)
+                raise LinkRefused(said)
+            with file.open("wb") as target:
+                async for piece in answer.content.iter_chunked(1 << 16):
+                    size += len(piece)
+                    if size > most:
+                        raise TooLarge(f"{url}: more than {most} bytes.")
+                    target.write(piece)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise _failure(url, error) from error
+    return size
 
 
 @contextlib.asynccontextmanager

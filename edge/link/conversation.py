@@ -21,6 +21,7 @@ from sync.clock import Trust
 from sync.errors import BadIdentity, NotAllowed
 from sync.exchange.session import (
     Acknowledged,
+    BelowBase,
     ForkSeen,
     Greeted,
     Received,
@@ -182,6 +183,8 @@ class Conversation:
                 self._acknowledged(event)
             case ForkSeen():
                 return await self._fork(event.stream, event.seq, b"", first=event.first)
+            case BelowBase():
+                _log.info("stream.below_base", stream=str(event.stream), base=event.base)
             case SlowedDown():
                 self.slow_ms = event.ms
         return []
@@ -189,7 +192,8 @@ class Conversation:
     async def next(self) -> bytes | None:
         """Return the next batch the peer lacks; None if it lacks nothing, or enough is on its way.
 
-        Head office's facts go first, for they introduce nodes; then our own.
+        Head office's facts go first, for they introduce nodes; then our own. Where it lacks
+        what was dropped here, it is told so, and that is all it gets of that stream.
 
         Raises:
             NewLifeNeeded: Our own chain is not what was written; it is not sent.
@@ -205,6 +209,10 @@ class Conversation:
         own = self._store.key.node
         owed.sort(key=lambda entry: (entry[0].node != office, entry[0].node != own, entry[0]))
         for stream, after in self._due(owed):
+            base = self._store.base(stream)
+            if after < base:
+                _log.warning("stream.asked_below_base", stream=str(stream), asked=after, base=base)
+                return self._session.below_base(stream, base)
             found = await self._store.batch(stream, after)
             if found is not None:
                 batch, keys = found

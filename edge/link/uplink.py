@@ -19,13 +19,22 @@ import structlog
 from edge.clock import Clock
 from edge.enrol import renew
 from edge.link import tls
-from edge.link.carrier import LinkRefused, LinkUnreachable, LiveRefused, exchange, live_socket
+from edge.link.carrier import (
+    LinkRefused,
+    LinkUnreachable,
+    LiveRefused,
+    download,
+    exchange,
+    live_socket,
+    request,
+)
 from edge.link.conversation import Conversation
 from edge.link.live import speak
 from edge.link.trust import Trusted
 from edge.store.connection import StoreDamaged
 from edge.store.lives import GreetAgain, NewLifeNeeded
 from edge.store.store import Store
+from sync.checkpoint import keys_unpacked
 from sync.errors import SyncError
 
 _log = structlog.get_logger()
@@ -41,6 +50,9 @@ RENEW_AT = 2 / 3
 """Part of a certificate's life after which the next one is asked for."""
 
 SYNC_ROUNDS = 1000
+
+MAX_CHECKPOINT = 1 << 30
+"""Bytes of a checkpoint: above it, facts are exchanged instead."""
 
 
 @dataclass(slots=True)
@@ -94,6 +106,7 @@ class Uplink:
         self._task: asyncio.Task[None] | None = None
         self._http: aiohttp.ClientSession | None = None
         self._one_at_a_time = asyncio.Lock()
+        self._tried_checkpoint = False
         self._heard = False
         """Central has told in this run how far it holds our streams."""
 
@@ -119,6 +132,7 @@ class Uplink:
             LinkRefused: Central answered, and would not.
         """
         before = (await self._store.figures()).waiting
+        await self._begin_if_fresh()
         async with self._one_at_a_time:
             for _ in range(SYNC_ROUNDS):
                 try:
@@ -136,6 +150,7 @@ class Uplink:
         while True:
             try:
                 await self._renew_if_due()
+                await self._begin_if_fresh()
                 await self._speak()
             except NewLifeNeeded as need:
                 await self._begin_life(need)
@@ -161,6 +176,35 @@ class Uplink:
         if need.stream == self._store.stream:  # nobody else has begun it meanwhile
             _log.warning("life.began", cause=str(need))
             await self._store.begin_life(self._incarnation(), str(need))
+
+    async def _begin_if_fresh(self) -> None:
+        """Begin from head office's checkpoint, while there is nothing here but our own facts.
+
+        One that cannot be had or used, for whatever reason, is no loss: the exchange brings
+        every fact.
+
+        Raises:
+            StoreError: It could not be stored.
+        """
+        async with self._one_at_a_time:
+            if self._tried_checkpoint or not self._store.fresh:
+                return
+            file = self._data / "checkpoint.partial"
+            try:
+                context = tls.client_context(self._data)
+                url = f"{self._central}/v1/checkpoint"
+                size = await download(self._client, url, context, file, MAX_CHECKPOINT)
+                packed = await request(self._client, "GET", f"{url}/keys", context)
+                self._tried_checkpoint = True
+                opened = await self._store.begin_from(file, keys_unpacked(packed))
+                _log.info("checkpoint.begun_from", bytes=size, streams=len(opened.cuts))
+            except LinkUnreachable as error:
+                _log.info("checkpoint.not_had", reason=str(error))
+            except (SyncError, LinkRefused, OSError) as error:
+                self._tried_checkpoint = True
+                _log.warning("checkpoint.refused", reason=str(error))
+            finally:
+                file.unlink(missing_ok=True)
 
     async def _pause(self, seconds: float) -> None:
         seconds = max(seconds, 0.05)

@@ -12,8 +12,8 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from edge.store.holder import compensation, taken_back
-from edge.store.journal import SEQ_BITS, fact_at, place
+from edge.store.holder import compensation
+from edge.store.journal import SEQ_BITS, NotKept, place
 from edge.store.shelf import MOVING, Shelf, first_of_stream
 from sync import facts as vocabulary
 from sync.chain import Fact, StreamId
@@ -54,6 +54,9 @@ class Known(NamedTuple):
     held: int
     """How far it is here."""
 
+    whole: int
+    """Above this number every fact that moves goods is here."""
+
 
 class Books:
     """The physical stock of this node's place, within a unit."""
@@ -63,7 +66,11 @@ class Books:
         self._unit, self._db, self._shelf = unit, db, shelf
 
     def at(self, moments: Mapping[str, Moment]) -> dict[str, int]:
-        """Return what was there of each article at its moment."""
+        """Return what was there of each article at its moment.
+
+        Raises:
+            NotKept: One is longer ago than the facts that are here.
+        """
         corrected = {sku: self._corrected(sku) for sku in moments}
         books = {
             sku: sum(stock.physical(row) for row in self._shelf.rows(sku).values())
@@ -86,8 +93,15 @@ class Books:
         """Yield what moved after the earliest moment: where it stands, and what it moved."""
         if not moments:
             return
-        for stream, (id_, _) in streams(self._db, self._unit.stream.scope).items():
-            earliest = min(moment.cut.get(stream, 0) for moment in moments.values())
+        for stream, (id_, _, whole) in streams(self._db, self._unit.stream.scope).items():
+            cuts = {sku: moment.cut.get(stream, 0) for sku, moment in moments.items()}
+            earliest = min(cuts.values())
+            if earliest < whole:
+                sku = min(cuts, key=cuts.__getitem__)
+                raise NotKept(
+                    f"Article {sku!r}: counted so long ago that this node no longer has all that "
+                    "moved since; count it again."
+                )
             for fact, body in self._moving(id_, earliest):
                 first = first_of_stream(self._db, id_, fact)
                 moved = [
@@ -120,11 +134,8 @@ class Books:
             marker = compensation(node, event)
             if marker in done or node not in nodes or self._unit.document(marker) is not None:
                 continue
-            body = decoded(fact_at(self._db, id_, seq))
-            if isinstance(body, Sale) and not self._unit.holder.counted(id_, event, body):
-                continue
             stands = [(StreamId(node, incarnation, self._unit.stream.scope), seq)]
-            for movement, amounts in taken_back(body, record):
+            for movement, amounts in self._unit.holder.to_take_back(id_, seq, event, record):
                 done.add(marker)
                 yield stands, (-1 if movement in OUTWARD else 1, amounts)
 
@@ -182,11 +193,11 @@ def _before(stands: Sequence[Place], corrected: Mapping[Place, int], moment: Mom
 def streams(db: sqlite3.Connection, scope: str) -> dict[StreamId, Known]:
     """Return the streams of a place as they are here."""
     return {
-        StreamId(node, incarnation, scope): Known(id_, held or 0)
-        for id_, node, incarnation, held in db.execute(
+        StreamId(node, incarnation, scope): Known(id_, held or 0, whole or 0)
+        for id_, node, incarnation, held, whole in db.execute(
             "SELECT id, node, incarnation, (SELECT max(place) & 0xFFFFFFFFFF FROM facts "
-            "WHERE place BETWEEN (id << 40) AND (id << 40 | 0xFFFFFFFFFF)) "
-            "FROM streams WHERE scope = ? ORDER BY id",
+            "WHERE place BETWEEN (id << 40) AND (id << 40 | 0xFFFFFFFFFF)), whole "
+            "FROM streams LEFT JOIN bases ON stream = id WHERE scope = ? ORDER BY id",
             (scope,),
         )
     }

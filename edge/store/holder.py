@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from edge.store.journal import fact_at
-from edge.store.shelf import Shelf
+from edge.store.shelf import Shelf, goods_of
 from sync import facts as vocabulary
 from sync.chain import ALL, EVENT_BYTES, Fact, StreamId
 from sync.clock import hlc_ms
@@ -272,19 +272,33 @@ class Holder:
             marker = compensation(self._node, event)
             if self._unit.document(marker) is not None:
                 return
-            body = vocabulary.decode(fact_at(self._db, id_, seq))
-            if isinstance(body, Sale) and not self.counted(id_, event, body):
-                continue
             now = self._unit.now
-            for movement, amounts in taken_back(body, record):
+            for movement, amounts in self.to_take_back(id_, seq, event, record):
                 lines = CellLines.by_cell(amounts)
                 told = GoodsMoved(movement, now.ms, int(now.trust), lines, "twice", "", event)
                 self.moved(marker, told)
                 marker = compensation(self._node, marker)  # a count may go both ways
 
-    def counted(self, id_: int, event: bytes, sale: Sale) -> bool:
+    def to_take_back(
+        self, id_: int, seq: int, event: bytes, record: str
+    ) -> list[tuple[Movement, Deltas]]:
+        """Return what takes back a record of an event that another node's record counts for.
+
+        Args:
+            id_: Its stream, as numbered in this file.
+            seq: Its number.
+            event: Which.
+            record: Which rule says that there are two: `Views` notes it.
+        """
+        if record == "sales":
+            sale = goods_of(self._db, id_, seq)
+            stands = sale is not None and self._counted(id_, event, sale[0])
+            return [(Movement.FOUND, sale[1])] if sale and stands else []
+        return _taken_back(vocabulary.decode(fact_at(self._db, id_, seq)), record)
+
+    def _counted(self, id_: int, event: bytes, stage: Stage) -> bool:
         """Whether the goods of a stream's record of a sale went: it was closed, and stands."""
-        if sale.stage is Stage.CLOSED:
+        if stage is Stage.CLOSED:
             return True
         row = self._db.execute(
             "SELECT 1 FROM closings WHERE stream = ? AND event = ? AND closed IS NOT NULL "
@@ -298,9 +312,9 @@ class Holder:
         row = self._db.execute(
             "SELECT stream, seq FROM sales WHERE event = ? AND stream IS NOT NULL", (event,)
         ).fetchone()
-        sale = vocabulary.decode(fact_at(self._db, *row)) if row else None
-        if isinstance(sale, Sale) and sale.stage is Stage.TENDERED:
-            amounts = sale.lines.sums().by_sku
+        sale = goods_of(self._db, *row) if row else None
+        if sale is not None and sale[0] is Stage.TENDERED:
+            amounts = sale[1]
             self.take_over(event, self.shortage(amounts))
             if row[0] != self._own:
                 self._moved(Move.USED, event, amounts)
@@ -375,18 +389,10 @@ def compensation(node: bytes, event: bytes) -> bytes:
     return sha256(b"karb.compensation.1" + node + event).digest()[:EVENT_BYTES]
 
 
-def taken_back(body: Body | None, record: str) -> list[tuple[Movement, Deltas]]:
-    """Return what takes back a record of an event that another node's record counts for.
-
-    Args:
-        body: Ours.
-        record: Which rule says that there are two: `Views` notes it.
-    """
+def _taken_back(body: Body | None, record: str) -> list[tuple[Movement, Deltas]]:
     match body:
         case GoodsReceived():
             return [(Movement.LOST, stock.received(body))]
-        case Sale():
-            return [(Movement.FOUND, body.lines.sums().by_sku)]
         case GoodsMoved() if (body.movement is Movement.ARRIVED) is (record == "arrivals"):
             # Of an arrival counts which there is of the transfer, not of the paper.
             back = Movement.FOUND if body.movement in OUTWARD else Movement.LOST

@@ -4,7 +4,7 @@ Everything here runs inside a transaction that somebody else opens and commits.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -50,6 +50,10 @@ class DamagedFact(StoreDamaged):
         self.stream, self.seq = stream, seq
 
 
+class NotKept(NotAllowed):
+    """It was recorded, long ago; what it said is at head office and no longer here."""
+
+
 class Gap(SyncError):
     """The batch starts past the next number; answered with the vector."""
 
@@ -73,6 +77,8 @@ class Row(NamedTuple):
     id: int
     head: Head
     frozen: bool
+    base: int = 0
+    """Up to this number not every fact is here, though that one is; 0: all of them are."""
 
 
 class Journal:
@@ -86,6 +92,7 @@ class Journal:
         """Read the heads."""
         self._db = db
         self._rows: dict[StreamId, Row] = {}
+        bases = dict(db.execute("SELECT stream, seq FROM bases").fetchall())
         for id_, node, incarnation, scope, frozen in db.execute(
             "SELECT id, node, incarnation, scope, frozen FROM streams"
         ).fetchall():
@@ -96,7 +103,7 @@ class Journal:
                 whole(id_),
             ).fetchone()
             self._rows[stream] = Row(
-                id_, Head(stream, *(last or (0, genesis(stream)))), bool(frozen)
+                id_, Head(stream, *(last or (0, genesis(stream)))), bool(frozen), bases.get(id_, 0)
             )
         self.cuts = 0
         """How often a stream became shorter: what was said of it before is void."""
@@ -145,7 +152,7 @@ class Journal:
         The head is signed by `sign_now_and_then`, before the commit, and here if the
         unsigned tail grows long.
         """
-        id_, before, frozen = self.row(stream)
+        id_, before, frozen, base = self.row(stream)
         seq, hlc, kind, version, event, body = msgspec.structs.astuple(fact)
         digest = fact_hash(before.hash, fact)
         head = Head(stream, seq, digest)
@@ -158,7 +165,7 @@ class Journal:
             "INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (id_ << SEQ_BITS | seq, hlc, kind, version, event, body, digest, signature),
         )
-        self._rows[stream] = Row(id_, head, frozen)
+        self._rows[stream] = Row(id_, head, frozen, base)
         self._unsigned[stream] = (facts, size)
         return id_
 
@@ -198,16 +205,21 @@ class Journal:
             raise Frozen(f"Stream {batch.stream}: frozen, two branches are known.")
         if batch.first > row.head.seq + 1:
             raise Gap(f"Stream {batch.stream}: expected {row.head.seq + 1}, got {batch.first}.")
+        if batch.last <= row.base:
+            return []  # here already, and no longer to be compared with
         before = self.hash_at(batch.stream, batch.first - 1)
+        if before is None and batch.first <= row.base:
+            raise Gap(f"Stream {batch.stream}: send from {row.base + 1}, what is below is dropped.")
         if before is None:
             raise BrokenChain(f"Stream {batch.stream}: number {batch.first - 1} is not kept.")
         author = Ed25519PublicKey.from_public_bytes(public_key)
         hashes = verify(batch, Head(batch.stream, batch.first - 1, before), author)
         known = min(batch.last, row.head.seq)
         for fact, digest in zip(batch.facts, hashes, strict=True):
-            if fact.seq <= known and self.hash_at(batch.stream, fact.seq) != digest:
-                ours = self.hash_at(batch.stream, fact.seq) or b""
-                raise Fork(batch.stream, fact.seq, ours, digest)
+            if fact.seq <= known:
+                ours = self.hash_at(batch.stream, fact.seq)
+                if ours != digest and not (ours is None and fact.seq < row.base):
+                    raise Fork(batch.stream, fact.seq, ours or b"", digest)
         fresh = [
             (fact, digest)
             for fact, digest in zip(batch.facts, hashes, strict=True)
@@ -269,10 +281,12 @@ class Journal:
         wanted, own = keep, stream.node == key.node
         if not own:
             (keep,) = self._db.execute(
-                "SELECT coalesce(max(place) & 0xFFFFFFFFFF, 0) FROM facts "
+                "SELECT coalesce(max(place) & 0xFFFFFFFFFF, ?) FROM facts "
                 "WHERE place BETWEEN ? AND ? AND signature IS NOT NULL",
-                (place(row.id, 1), place(row.id, keep)),
+                (row.base, place(row.id, row.base + 1), place(row.id, keep)),
             ).fetchone()
+        if keep < row.base:
+            raise ValueError(f"Stream {stream}: cannot end at {keep}, below its base {row.base}.")
         self.cuts += 1
         beyond = (place(row.id, keep + 1), place(row.id, _LAST))
         self._db.execute(
@@ -304,6 +318,27 @@ class Journal:
     def held(self, stream: StreamId) -> Row | None:
         """Return a stream's row; None if nothing of it is here."""
         return self._rows.get(stream)
+
+    def base(self, stream: StreamId) -> int:
+        """Return the number up to which not every fact of a stream is here; 0: all are."""
+        row = self._rows.get(stream)
+        return row.base if row else 0
+
+    def stand_on(self, bases: Mapping[StreamId, tuple[int, int]]) -> None:
+        """Note up to which numbers facts may be dropped, or were never here.
+
+        Args:
+            bases: Of each stream the number, whose fact is here, and the one above which
+                every fact that tells of a sale is.
+        """
+        for stream, (seq, whole) in bases.items():
+            row = self.row(stream)
+            self._db.execute("INSERT OR REPLACE INTO bases VALUES (?, ?, ?)", (row.id, seq, whole))
+            digest = self.hash_at(stream, seq)
+            if digest is None:
+                raise ValueError(f"Stream {stream}: number {seq} is not here, no base can be.")
+            head = row.head if row.head.seq > seq else Head(stream, seq, digest)
+            self._rows[stream] = row._replace(head=head, base=seq)
 
     def hash_at(self, stream: StreamId, seq: int) -> bytes | None:
         """Return the hash of a number; None if it is not held."""
@@ -338,18 +373,31 @@ def whole(stream: int) -> tuple[int, int]:
     return place(stream, 1), place(stream, _LAST)
 
 
-def fact_at(db: sqlite3.Connection, stream: int, seq: int) -> Fact:
-    """Return one fact by its place in this file."""
+def find_fact(db: sqlite3.Connection, stream: int, seq: int) -> Fact | None:
+    """Return one fact by its place in this file; None if it is not here (any more)."""
     row = db.execute(
         f"SELECT {_COLUMNS} FROM facts WHERE place = ?", (place(stream, seq),)
     ).fetchone()
-    return Fact(*row)
+    return Fact(*row) if row else None
 
 
-def facts_of(db: sqlite3.Connection, stream: int) -> Iterator[Fact]:
-    """Yield the facts of a stream, by its number in this file."""
+def fact_at(db: sqlite3.Connection, stream: int, seq: int) -> Fact:
+    """Return one fact by its place in this file, of a kind that is never dropped.
+
+    Raises:
+        NotKept: It is not here.
+    """
+    fact = find_fact(db, stream, seq)
+    if fact is None:
+        raise NotKept(f"Fact {seq} of stream {stream} in this file: not here any more.")
+    return fact
+
+
+def facts_of(db: sqlite3.Connection, stream: int, last: int | None = None) -> Iterator[Fact]:
+    """Yield the facts of a stream, by its number in this file, up to a number."""
     for row in db.execute(
-        f"SELECT {_COLUMNS} FROM facts WHERE place BETWEEN ? AND ? ORDER BY place", whole(stream)
+        f"SELECT {_COLUMNS} FROM facts WHERE place BETWEEN ? AND ? ORDER BY place",
+        (place(stream, 1), place(stream, _LAST if last is None else last)),
     ):
         yield Fact(*row)
 
@@ -372,6 +420,7 @@ def read_batch(
     Raises:
         DamagedFact: A fact is not what was written.
     """
+    # Of what is below a stream's base nobody may ask: see `Conversation.next`.
     found = db.execute(
         "SELECT id FROM streams WHERE node = ? AND incarnation = ? AND scope = ?",
         (stream.node, stream.incarnation, stream.scope),

@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from edge.store.journal import Row, fact_at, place, whole
-from edge.store.views import rebuild
+from edge.store.base import rebuild
+from edge.store.journal import NotKept, Row, fact_at, place, whole
 from sync import facts as vocabulary
 from sync.chain import Fact, Head, StreamId, fact_hash, genesis, verify_head
 from sync.errors import BadFact, SyncError
@@ -165,7 +165,7 @@ def settle(unit: "Unit") -> bool:
         if row is None or fence.stream == current:
             continue
         keep = _keep(unit, fence, row)
-        if keep is None:
+        if keep is None or keep < row.base:  # what was dropped cannot be cut: head office had it
             continue
         if keep < row.head.seq:
             journal.cut(fence.stream, keep, unit._key)
@@ -211,6 +211,8 @@ def _give_up_waiting(db: sqlite3.Connection, id_: int) -> None:
 def _keep(unit: "Unit", fence: Fence, row: Row) -> int | None:
     """Return up to which number what we hold of a closed stream stands; None: not known yet."""
     journal, head = unit._journal, row.head
+    if fence.seq < row.base:
+        return None
     if head.seq >= fence.seq and journal.hash_at(fence.stream, fence.seq) == fence.hash:
         return fence.seq
     parted = journal.parted(fence.stream)
@@ -344,7 +346,7 @@ def is_damaged(db: sqlite3.Connection, row: Row, key: Ed25519PublicKey | None) -
 def _scan(
     db: sqlite3.Connection, row: Row, key: Ed25519PublicKey | None
 ) -> tuple[int, list[int], dict[int, bytes]]:
-    """Read a stream from its beginning.
+    """Read a stream from its beginning, or from its base.
 
     Args:
         db: The file.
@@ -360,11 +362,14 @@ def _scan(
         rows = db.execute(
             "SELECT place & 0xFFFFFFFFFF, hlc, kind, version, event, body, hash, signature "
             "FROM facts WHERE place BETWEEN ? AND ? ORDER BY place",
-            whole(row.id),
+            (place(row.id, row.base + 1), whole(row.id)[1]),
         ).fetchall()
+        stands_on = db.execute(
+            "SELECT hash FROM facts WHERE place = ?", (place(row.id, row.base),)
+        ).fetchone()
     finally:
         db.text_factory = strict
-    before = genesis(row.head.stream)
+    before = stands_on[0] if stands_on else genesis(row.head.stream)
     lost: list[int] = []
     wrong: dict[int, bytes] = {}
     for at, (*columns, kept, signature) in enumerate(rows):
@@ -448,7 +453,7 @@ def lives(db: sqlite3.Connection, own: bytes, current: StreamId) -> list[LifeVie
 def _began(db: sqlite3.Connection, id_: int) -> IncarnationBegan | None:
     try:
         body = vocabulary.decode(fact_at(db, id_, 1))
-    except (BadFact, TypeError):
+    except (BadFact, NotKept, TypeError):
         return None  # damaged, or not kept any more
     return body if isinstance(body, IncarnationBegan) else None
 

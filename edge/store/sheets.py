@@ -237,21 +237,25 @@ class Sheets:
 
     def _number_at(self, id_: int, hlc: int) -> int:
         """Return the number of a stream's last fact up to a moment; 0 if there was none."""
-        first, last = self._db.execute(
-            "SELECT (SELECT min(place) FROM facts WHERE place BETWEEN ?1 AND ?2), "
-            "(SELECT max(place) FROM facts WHERE place BETWEEN ?1 AND ?2)",
-            whole(id_),
+        begin, found = place(id_, 0), place(id_, 0)
+        (last,) = self._db.execute(
+            "SELECT max(place) FROM facts WHERE place BETWEEN ? AND ?", whole(id_)
         ).fetchone()
-        if first is None:
-            return 0
-        low, high = first - 1, last  # hlc grows with the number: halve what is in between
+        low, high = begin, last or begin  # hlc grows with the number: halve what is in between
         while low < high:
             middle = (low + high + 1) // 2
-            (written,) = self._db.execute(
-                "SELECT hlc FROM facts WHERE place = ?", (middle,)
+            row = self._db.execute(  # of what was dropped some numbers are not here
+                "SELECT place, hlc FROM facts WHERE place BETWEEN ? AND ? "
+                "ORDER BY place DESC LIMIT 1",
+                (low + 1, middle),
             ).fetchone()
-            low, high = (middle, high) if written <= hlc else (low, middle - 1)
-        return int(low - place(id_, 0))
+            if row is None:
+                low = middle
+            elif row[1] <= hlc:
+                low, found = middle, row[0]
+            else:
+                high = row[0] - 1
+        return int(found - begin)
 
     def _here(self) -> dict[StreamId, Known]:
         """Return the streams of the place as they are here."""

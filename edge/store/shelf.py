@@ -10,12 +10,13 @@ Everything here runs in the writer's thread: whoever wants to know asks in a uni
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-from edge.store.journal import fact_at, whole
+from edge.store.journal import find_fact, place, whole
 from edge.store.sold import AS_OF, Row, Sold
 from sync import facts as vocabulary
 from sync.chain import Fact, StreamId
+from sync.checkpoint import SETTLED_KINDS, goods_taken
 from sync.clock import hlc_ms
 from sync.errors import BadFact
 from sync.facts import Body
@@ -90,6 +91,10 @@ class Shelf:
         """Closed stream to where it ends and its successor."""
 
         self._estates: dict[int, tuple[int, ...]] = {}
+        self.from_base: Callable[[], Collection[tuple[int, int]]] = frozenset
+        """Pours what the base (`edge.store.base`) says of sales into the empty tables; returns
+        the facts below it that it has not applied."""
+
         self._reload()
 
     def _reload(self) -> None:
@@ -101,7 +106,7 @@ class Shelf:
         self._moved = 0
         self.fences = self._read_fences()
         self._estates.clear()
-        for stream, fact in self._tail(folded=True):
+        for stream, fact in self._tail(frozenset(), folded=True):
             self._again(stream, fact)
             self._sold.committed()
         self._folded = False
@@ -179,11 +184,11 @@ class Shelf:
             moved = closed == fact.seq and (voided is None or voided > closed)
         else:
             moved = voided == fact.seq and closed is not None and closed < voided
-        sale = self._tendered(stream, fact) if moved else None
-        if sale is None:
+        taken = self._tendered(stream, fact) if moved else None
+        if taken is None:
             return []
         column = Column.USED if isinstance(body, SaleClosed) else Column.MADE
-        return [(column, sale.lines.sums().by_sku, 1)]
+        return [(column, taken, 1)]
 
     def _note_closing(self, stream: int, fact: Fact, body: SaleClosed | SaleVoided) -> None:
         """Keep which fact of its stream closed or voided a tendered sale: the first one."""
@@ -200,7 +205,8 @@ class Shelf:
                 (stream, fact.event, fact.seq),
             )
 
-    def _tendered(self, stream: int, fact: Fact) -> Sale | None:
+    def _tendered(self, stream: int, fact: Fact) -> Deltas | None:
+        """Return what the sale takes that a fact closes; None: it was not written tendered."""
         row = self._db.execute(
             "SELECT min(seq) FROM (SELECT seq FROM sales WHERE event = ?1 AND stream = ?2 "
             "UNION ALL SELECT seq FROM duplicates WHERE event = ?1 AND stream = ?2 "
@@ -209,8 +215,8 @@ class Shelf:
         ).fetchone()
         if row[0] is None or row[0] >= fact.seq:
             return None
-        sale = vocabulary.decode(fact_at(self._facts, stream, row[0]))
-        return sale if isinstance(sale, Sale) and sale.stage is Stage.TENDERED else None
+        written = goods_of(self._facts, stream, row[0])
+        return written[1] if written and written[0] is Stage.TENDERED else None
 
     def _closing(self, stream: int, event: bytes) -> tuple[int | None, int | None]:
         found: tuple[int | None, int | None] = self._db.execute(
@@ -482,19 +488,23 @@ class Shelf:
         """Make every row again from the facts: a fence may have cut a stream that had gone on."""
         self._db.execute("DELETE FROM rights")
         self._db.execute("DELETE FROM closings")
+        unapplied = self.from_base()
         self._live, self._open = {}, {}
         self._dirty.clear()
         self._sold.clear()
         self._undo.clear()
         self.fences = self._read_fences()
         self._estates.clear()
-        for stream, fact in self._tail(folded=False):
+        for stream, fact in self._tail(unapplied, folded=False):
             self._again(stream, fact)
             self._sold.committed()  # `roll_back` starts from the file
         self._fold = self._rebuilt = True
         self._stale = False
 
-    def _tail(self, *, folded: bool) -> Iterator[tuple[int, Fact]]:
+    def _tail(
+        self, unapplied: Collection[tuple[int, int]], *, folded: bool
+    ) -> Iterator[tuple[int, Fact]]:
+        bases = dict(self._facts.execute("SELECT stream, seq FROM bases").fetchall())
         # What the program before this one could not read moves rows when it is applied again.
         unread = set(self._db.execute("SELECT stream, seq FROM unreadable"))
         for stream, covered in self._db.execute("SELECT id, folded FROM streams").fetchall():
@@ -505,6 +515,12 @@ class Shelf:
                 (first + covered if folded else first, last),
             ):
                 fact = Fact(*columns)
+                if (
+                    fact.seq <= bases.get(stream, 0)
+                    and fact.kind in SETTLED_KINDS
+                    and (stream, fact.seq) not in unapplied
+                ):
+                    continue  # the base has it
                 if fact.kind in MOVING and (stream, fact.seq) not in unread:
                     yield stream, fact
 
@@ -515,6 +531,24 @@ class Shelf:
             return  # in quarantine
         if body is not None:
             self.apply(stream, fact, body, first=first_of_stream(self._db, stream, fact))
+
+
+def goods_of(db: sqlite3.Connection, stream: int, seq: int) -> tuple[Stage, Deltas] | None:
+    """Return how a sale was written and what it takes; None if no sale stands there.
+
+    Args:
+        db: Where the facts are, and the goods of those that were dropped.
+        stream: As numbered in this file.
+        seq: Its number.
+    """
+    fact = find_fact(db, stream, seq)
+    if fact is not None:
+        sale = vocabulary.decode(fact)
+        return (sale.stage, sale.lines.sums().by_sku) if isinstance(sale, Sale) else None
+    row = db.execute(
+        "SELECT stage, taken FROM goods WHERE place = ?", (place(stream, seq),)
+    ).fetchone()
+    return (Stage(row[0]), goods_taken(row[1])) if row else None
 
 
 def first_of_stream(db: sqlite3.Connection, stream: int, fact: Fact) -> bool:

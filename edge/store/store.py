@@ -17,7 +17,7 @@ import structlog
 
 from edge.clock import Clock
 from edge.keys import NodeKey
-from edge.store import backup, documents, lives, transit
+from edge.store import backup, base, documents, lives, prune, transit
 from edge.store import verify as verification
 from edge.store.backup import RESTORED, Copied
 from edge.store.connection import Connect, StoreError, connect, migrate, unusable
@@ -25,6 +25,7 @@ from edge.store.holder import StockView
 from edge.store.journal import DamagedFact, Journal, UnknownAuthor, fact_at, read_batch
 from edge.store.lives import GreetAgain, LifeView, NewLifeNeeded
 from edge.store.orders import OrderView, order_view, order_views
+from edge.store.prune import Pruned
 from edge.store.shelf import Shelf
 from edge.store.unit import (
     ArticleView,
@@ -40,9 +41,11 @@ from edge.store.verify import Verdict
 from edge.store.views import Views, reapply
 from edge.store.witness import Witness, place
 from edge.store.writer import Writer
+from sync import checkpoint
 from sync import facts as vocabulary
 from sync.chain import ALL, Batch, Head, StreamId
-from sync.clock import hlc_ms
+from sync.checkpoint import Opened
+from sync.clock import Reading, hlc_ms
 from sync.errors import BadSignature, NotAllowed, SyncError
 from sync.facts.change import ACTOR_BYTES
 from sync.facts.node import StoreDescribed
@@ -119,6 +122,7 @@ class _Book:
         self.life = Life.read(db, key.node, store, clock.now().ms, actor)
         clock.wrote(self.life.wrote_ms)
         self.shelf = Shelf(db, lambda stream: self.journal.row(stream).id)
+        self.shelf.from_base = lambda: base.pour(db, db, base.OF_RIGHTS)
         self.views = Views(db, self.shelf)
         self._mark = self._group = self._note()
         self._sealed: list[Head] = []
@@ -279,7 +283,7 @@ class Store:
                 told = [
                     (id_, StreamId(node, life, scope), fact_at(db, id_, seq))
                     for id_, seq, node, life, scope in waiting
-                ]
+                ]  # such a fact is never dropped
                 reapply(self._book.views, db, self.key, told)
                 for _, stream, fact in told:
                     if stream.scope == self.store:  # a sheet waits for our marks
@@ -423,6 +427,101 @@ class Store:
             (stream.node, stream.incarnation, stream.scope, seq),
         )
         return rows[0][0] if rows else None
+
+    def base(self, stream: StreamId) -> int:
+        """Return the number up to which not every fact of a stream is here; 0: all are."""
+        return self._journal.base(stream)
+
+    async def base_size(self) -> tuple[int, int, int]:
+        """Return how many streams and facts the base stands for, and its bytes."""
+        rows = await self._rows(
+            "SELECT count(*), coalesce(sum(seq), 0), "
+            "(SELECT coalesce(sum(length(frame)), 0) FROM base_frames) FROM bases"
+        )
+        return rows[0]  # type: ignore[return-value]
+
+    @property
+    def fresh(self) -> bool:
+        """Whether this node has nothing from anybody else yet: what a checkpoint is for."""
+        return not any(head.seq for head in self.heads() if head.stream.node != self.key.node)
+
+    async def begin_from(self, file: Path, keys: Mapping[bytes, bytes]) -> Opened:
+        """Begin from a checkpoint of head office's, in a file; all of it or nothing.
+
+        Args:
+            file: The checkpoint.
+            keys: Of the persons in its facts.
+
+        Raises:
+            RemoteProtocolError: It is damaged, somebody else's, of another version or of
+                another store, or does not go with what is here; nothing was changed.
+            DiskFull, StoreError: It could not be stored.
+        """
+        central = dict(
+            await self._rows(
+                "SELECT node, public_key FROM roots WHERE store = ? AND node NOT IN "
+                "(SELECT node FROM nodes WHERE revoked = 1)",
+                (ALL,),
+            )
+        )
+
+        def look() -> Opened:
+            with file.open("rb") as source:
+                frames = checkpoint.frames(source.read)
+                signature, told = next(frames, b""), next(frames, b"")
+            return checkpoint.opened(signature, told, central, (self.store, ALL))
+
+        opened = await asyncio.to_thread(look)
+
+        def work(unit: Unit) -> None:
+            with file.open("rb") as source:
+                unit.begin_from(opened, checkpoint.frames(source.read), keys)
+
+        await self.write(work)
+        return opened
+
+    async def prune(self, now: Reading) -> Pruned:
+        """Drop facts that are old, safe at head office and read by no view.
+
+        Raises:
+            DiskFull, StoreError: It could not be stored; what was done is whole.
+        """
+        left = await self._drop()  # of a time that was cut off
+        if not now.trust:
+            return Pruned(left, 0, "nobody has vouched for the time yet")
+        safe = {stream: seq for stream, (_, seq) in self._peers[CENTRAL].items()}
+        parts = self.path.with_name("base.partial")
+        try:
+            planned = await asyncio.to_thread(
+                prune.plan, self.path, self.key, (self.store, ALL), safe, now.ms, parts
+            )
+            offset, number, end = 0, 0, parts.stat().st_size
+            while not number or offset < end:
+                offset, number = await self.write(
+                    lambda unit, at=offset, n=number: unit.put_base(planned, at, n)  # type: ignore[misc]
+                )
+            await self.write(lambda unit: unit.move_base(planned))
+        except prune.NotNow as why:
+            return Pruned(left, 0, str(why))
+        finally:
+            parts.unlink(missing_ok=True)
+        return Pruned(left + await self._drop(), len(planned.bases))
+
+    async def _drop(self) -> int:
+        """Drop what the base stands for, a little at a time; return how many facts."""
+        whole = await self._read(base.whole_facts)
+        if await self._read(lambda db: prune.is_done(db, whole)):
+            return 0
+        dropped, nth = 0, 0
+        after: int | None = 0
+        while await self.write(lambda unit, n=nth: unit.keep_goods(n)):  # type: ignore[misc]
+            nth += 1
+        while after is not None:
+            some, after = await self.write(lambda unit, at=after: unit.drop_some(whole, at))  # type: ignore[misc]
+            dropped += some
+        while await self.write(lambda unit: unit.clear_some()):
+            pass
+        return dropped
 
     async def batch(self, stream: StreamId, after: int) -> tuple[Batch, dict[bytes, bytes]] | None:
         """Return what to send of a stream after a number, and the keys of its persons.

@@ -1,21 +1,23 @@
 """What a unit of work may do: append facts, and touch what is only local."""
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from struct import Struct
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 
 from edge.keys import NodeKey
-from edge.store import documents, lives, orders
+from edge.store import base, documents, lives, orders, prune, start
 from edge.store.holder import Holder
-from edge.store.journal import Journal, fact_at, whole
+from edge.store.journal import Journal, NotKept, fact_at, facts_of, find_fact, whole
 from edge.store.sheets import Sheets
 from edge.store.transit import announced, arrival
 from edge.store.views import Views, settled_payments
 from sync import facts as vocabulary
 from sync.chain import Batch, Fact, StreamId
+from sync.checkpoint import SETTLED_KINDS, Opened
 from sync.clock import Reading, hlc_ms, merge, tick
 from sync.errors import NotAllowed
 from sync.facts import Body
@@ -196,10 +198,63 @@ class Unit:
             end = self._journal.row(batch.stream).head.seq
             fresh = [fact for fact in fresh if fact.seq <= end]  # others were cut off again
         self._settle()
-        if fresh and batch.stream.scope == self._life.store:
-            orders.react(self, self._db, self._key.node, batch.stream, fresh)
-            self.holder.react(batch.stream, fresh)
-            self.sheets.react(batch.stream, fresh)
+        self._react(batch.stream, fresh)
+
+    def _react(self, stream: StreamId, fresh: Sequence[Fact]) -> None:
+        """Answer what came in of somebody else, of this place."""
+        if fresh and stream.scope == self._life.store:
+            orders.react(self, self._db, self._key.node, stream, fresh)
+            self.holder.react(stream, fresh)
+            self.sheets.react(stream, fresh)
+
+    def begin_from(
+        self, opened: Opened, frames: Iterator[bytes], keys: Mapping[bytes, bytes]
+    ) -> None:
+        """Begin from a checkpoint. See `start.begin_from`.
+
+        Args:
+            opened: Its signature checked.
+            frames: All of its frames.
+            keys: Of the persons in its facts.
+
+        Raises:
+            RemoteProtocolError: It cannot be used here.
+        """
+        start.begin_from(self._db, self._journal, self._views, opened, frames)
+        self._life.tills.clear()
+        for person, key in keys.items():
+            self.person_key(person, key)
+        lives.settle(self)
+        self._settle()
+        for head in opened.cuts:
+            kept = [
+                fact
+                for fact in facts_of(self._db, self.number(head.stream))
+                if fact.kind not in SETTLED_KINDS or fact.seq == head.seq
+            ]
+            self._life.hlc = merge(self._life.hlc, kept[-1].hlc, self.now.ms)
+            self._react(head.stream, kept)
+
+    def put_base(self, planned: prune.Plan, offset: int, first: int) -> tuple[int, int]:
+        """Put some frames of a base into the file. See `prune.put_some`."""
+        return prune.put_some(self._db, planned, offset, first)
+
+    def move_base(self, planned: prune.Plan) -> None:
+        """Stand on a plan's base from now on. See `prune.move`."""
+        prune.move(self._db, self._journal, planned)
+        self._views.shelf.fold_next()  # facts that its rows lag behind of are about to go
+
+    def keep_goods(self, nth: int) -> bool:
+        """Keep what sales take that are about to be dropped. See `base.keep_goods`."""
+        return base.keep_goods(self._db, nth)
+
+    def drop_some(self, whole: Collection[int], after: int) -> tuple[int, int | None]:
+        """Drop some facts below the bases. See `prune.drop_some`."""
+        return prune.drop_some(self._db, whole, after)
+
+    def clear_some(self) -> bool:
+        """Clear what is left of former bases. See `prune.clear_some`."""
+        return prune.clear_some(self._db)
 
     def order(self, event: bytes) -> "orders.OrderView | None":
         """Return an order of head office's; None if it is not here."""
@@ -529,7 +584,11 @@ def settings_view(db: sqlite3.Connection, store: str) -> StoreDescribed:
 
 
 def sale_view(db: sqlite3.Connection, event: bytes) -> SaleView | None:
-    """Return a sale with its body; None while the sale itself is not here."""
+    """Return a sale with its body; None while the sale itself is not here.
+
+    Raises:
+        NotKept: It was closed so long ago that its lines are at head office only.
+    """
     row = db.execute(
         "SELECT stream, seq, stage, series, number, total_minor, digest FROM sales "
         "WHERE event = ? AND stream IS NOT NULL",
@@ -538,7 +597,13 @@ def sale_view(db: sqlite3.Connection, event: bytes) -> SaleView | None:
     if row is None:
         return None
     stream, seq, stage, series, number, total, digest = row
-    body = vocabulary.decode(fact_at(db, stream, seq))
+    fact = find_fact(db, stream, seq)
+    if fact is None:
+        raise NotKept(
+            f"Sale {UUID(bytes=event)}: recorded as receipt {series}/{number}, {total} grosz; its "
+            "lines are no longer kept on this node. Head office has them: GET /v1/sales there."
+        )
+    body = vocabulary.decode(fact)
     if not isinstance(body, Sale):
         return None
     settled = settled_payments(db, event)

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from edge.store.connection import connect_read_only, migrate
-from edge.store.journal import whole
+from edge.store import base
+from edge.store.connection import StoreDamaged, connect_read_only, migrate
+from edge.store.journal import SEQ_BITS, place, whole
 from edge.store.shelf import Shelf
 from edge.store.views import DERIVED, Views
 from sync.chain import Fact, Head, StreamId, check_shape, fact_hash, genesis, verify_head
@@ -47,19 +48,41 @@ def verify_file(path: Path, *, copy: bool = False) -> Verdict:
     db = connect_read_only(path, immutable=alone)
     db.text_factory = lambda raw: raw.decode(errors="replace")
     try:
-        with closing(sqlite3.connect(":memory:", isolation_level=None)) as beside:
-            return _verify(db, beside)
+        db.execute("BEGIN")  # one moment, while the writer goes on
+        return verify_connection(db)
     except sqlite3.Error as error:
         return Verdict(0, 0, 0, [f"Database file: {error}; restore it from a backup."])
     finally:
         db.close()
 
 
+def verify_connection(db: sqlite3.Connection) -> Verdict:
+    """Verify an open database; as of one moment, if a transaction is open.
+
+    Raises:
+        sqlite3.Error: It cannot be read.
+    """
+    with closing(database_beside()) as beside:
+        return _verify(db, beside)
+
+
+def database_beside() -> sqlite3.Connection:
+    """Return an empty database in which views can be made again.
+
+    It has no name: SQLite keeps it in memory up to its cache, then in a file that nobody sees.
+    A catalogue of a hundred thousand articles would not fit in a small machine.
+    """
+    beside = sqlite3.connect("", isolation_level=None)
+    beside.execute("PRAGMA temp_store = FILE")
+    migrate(beside)
+    return beside
+
+
 def _verify(db: sqlite3.Connection, beside: sqlite3.Connection) -> Verdict:
     findings: list[str] = []
-    migrate(beside)
     beside.execute("BEGIN")
     shelf = Shelf(beside, lambda stream: _number(beside, stream), facts=db)
+    shelf.from_base = lambda: base.pour(db, beside, base.OF_RIGHTS)
     views = Views(beside, shelf, facts=db)
     keys: dict[bytes, bytes] = {
         node: key
@@ -69,13 +92,15 @@ def _verify(db: sqlite3.Connection, beside: sqlite3.Connection) -> Verdict:
     }
     rows = db.execute("SELECT * FROM streams ORDER BY id").fetchall()
     facts = heads = 0
-    for row in rows:
-        beside.execute("INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?)", row)
+    beside.executemany("INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?)", rows)
+    starts, unapplied = _based(db, beside, findings)
     for id_, node, incarnation, scope, *_ in rows:
         stream = StreamId(node, incarnation, scope)
-        last = Head(stream, 0, b"")
+        last = starts.get(id_, Head(stream, 0, genesis(stream)))
         try:
-            for fact, head, signed in _checked(db, id_, stream, keys.get(node), findings):
+            for fact in base.to_apply(db, id_, last.seq, unapplied, only_below=True):
+                views.take(id_, stream, fact)
+            for fact, head, signed in _checked(db, id_, last, keys.get(node), findings):
                 facts, heads, last = facts + 1, heads + signed, head
                 views.take(id_, stream, fact)
                 shelf.committed()
@@ -97,6 +122,54 @@ def _verify(db: sqlite3.Connection, beside: sqlite3.Connection) -> Verdict:
     return Verdict(len(rows), facts, heads, findings[:MAX_FINDINGS])
 
 
+def _based(
+    db: sqlite3.Connection, beside: sqlite3.Connection, findings: list[str]
+) -> tuple[dict[int, Head], base.Unapplied]:
+    """Pour the base into the views beside; return where each stream stands on it.
+
+    Compares what the base has whole with what is here of it.
+    """
+    stands: dict[int, tuple[Head, int]] = {}
+    for id_, node, incarnation, scope, seq, complete, digest in db.execute(
+        "SELECT s.id, node, incarnation, scope, seq, whole, f.hash FROM bases b "
+        "JOIN streams s ON s.id = b.stream LEFT JOIN facts f ON f.place = (s.id << 40) + seq"
+    ):
+        head = Head(StreamId(node, incarnation, scope), seq, digest or b"")
+        stands[id_] = head, complete
+    heads = {id_: head for id_, (head, _) in stands.items()}
+    try:
+        unapplied = base.pour(db, beside, frozenset(base.COLUMNS))
+        opened = base.opened(db)
+    except (StoreDamaged, SyncError, sqlite3.Error, TypeError, ValueError) as error:
+        findings.append(f"Base: {error}")
+        return heads, frozenset()
+    cuts = opened.manifest.cuts if opened else ()
+    if sorted((cut.head(), cut.whole) for cut in cuts) != sorted(stands.values()):
+        findings.append("Base: not the one that the streams stand on.")
+    for (at,) in db.execute(
+        "SELECT place FROM facts JOIN bases ON place > stream << 40 "
+        f"AND place <= (stream << 40) + seq WHERE kind NOT IN {base.SETTLED}"
+    ):
+        if beside.execute("SELECT 1 FROM facts WHERE place = ?", (at,)).fetchone() is None:
+            findings.append(f"Fact at place {at}: below the base, which does not have it.")
+    findings += _differing(db, beside, "facts")
+    gone = "NOT EXISTS (SELECT 1 FROM facts WHERE facts.place = ?1)"  # else it is still to go
+    findings += _differing(db, beside, "goods", gone)
+    return heads, unapplied
+
+
+def _differing(
+    db: sqlite3.Connection, beside: sqlite3.Connection, table: str, only: str = "1"
+) -> Iterator[str]:
+    """Name the rows by place that are not here as the base has them."""
+    columns = base.COLUMNS[table].removesuffix(", signature")
+    for row in beside.execute(f"SELECT {columns} FROM {table} ORDER BY place"):
+        here = db.execute(f"SELECT {columns} FROM {table} WHERE place = ?1", row[:1]).fetchone()
+        if here != row and db.execute(f"SELECT 1 WHERE {only} AND ?1", row[:1]).fetchone():
+            at, seq = row[0] >> SEQ_BITS, row[0] & ((1 << SEQ_BITS) - 1)
+            yield f"Kept {table}, stream {at} in this file, fact {seq}: not what the base has."
+
+
 def _number(db: sqlite3.Connection, stream: StreamId) -> int:
     row = db.execute(
         "SELECT id FROM streams WHERE node = ? AND incarnation = ? AND scope = ?",
@@ -110,17 +183,17 @@ def _number(db: sqlite3.Connection, stream: StreamId) -> int:
 def _checked(
     db: sqlite3.Connection,
     id_: int,
-    stream: StreamId,
+    start: Head,
     public_key: bytes | None,
     findings: list[str],
 ) -> Iterator[tuple[Fact, Head, bool]]:
-    """Yield each fact that is what was written, with its head; name the others."""
-    previous, number = genesis(stream), 0
+    """Yield each fact after `start` that is what was written, with its head; name the others."""
+    stream, number, previous = start.stream, start.seq, start.hash
     key = Ed25519PublicKey.from_public_bytes(public_key) if public_key else None
     for seq, hlc, kind, version, event, body, kept, signature in db.execute(
         "SELECT place & 0xFFFFFFFFFF, hlc, kind, version, event, body, hash, signature "
         "FROM facts WHERE place BETWEEN ? AND ? ORDER BY place",
-        whole(id_),
+        (place(id_, number + 1), whole(id_)[1]),
     ):
         number += 1
         name = f"Stream {stream}, fact {seq} ({kind!s:.40})"

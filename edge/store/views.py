@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from edge.keys import NodeKey
 from edge.store import documents
-from edge.store.journal import fact_at, facts_of
+from edge.store.journal import find_fact
 from edge.store.shelf import Shelf, first_of_stream
 from sync import facts as vocabulary
 from sync.chain import ALL, Fact, StreamId
@@ -439,16 +439,21 @@ class Views:
                 (event, stage_now(None, {}, vouched), vouched),
             )
             return
-        later = max(found[3], vouched)
-        sale = self._fact(*found[:2]) if found[0] is not None else None
-        sale = sale if isinstance(sale, Sale) else None
-        stage = stage_now(sale, settled_payments(self._db, event), later)
+        stream, seq, before, known = found
+        later = max(known, vouched)
+        if before >= Stage.CLOSED:  # no payment can matter any more, and its fact may be gone
+            stage = Stage(max(before, later))
+        else:
+            sale = self._fact(stream, seq) if stream is not None else None
+            sale = sale if isinstance(sale, Sale) else None
+            stage = stage_now(sale, settled_payments(self._db, event), later)
         self._db.execute(
             "UPDATE sales SET stage = ?, later = ? WHERE event = ?", (stage, later, event)
         )
 
     def _fact(self, stream: int, seq: int) -> Body | None:
-        return vocabulary.decode(fact_at(self._facts, stream, seq))
+        fact = find_fact(self._facts, stream, seq)
+        return vocabulary.decode(fact) if fact else None
 
     def _settle(self, id_: int, fact: Fact, body: PaymentSettled) -> None:
         found = self._db.execute(
@@ -483,28 +488,6 @@ def settled_payments(db: sqlite3.Connection, event: bytes) -> dict[int, bool]:
     """Return which payments of a sale are known: index to approved."""
     rows = db.execute("SELECT payment, approved FROM settled WHERE event = ?", (event,))
     return {payment: bool(approved) for payment, approved in rows}
-
-
-def rebuild(views: Views, db: sqlite3.Connection, streams: Sequence[tuple[int, StreamId]]) -> None:
-    """Make every view again from the journal alone, in the caller's transaction.
-
-    What is local in a view, the digest of the request that made a row, is kept.
-    """
-    digests = []
-    for table in DERIVED:
-        if any(name == "digest" for _, name, *_ in db.execute(f"PRAGMA table_info({table})")):
-            rows = db.execute(
-                f"SELECT digest, event FROM {table} WHERE digest IS NOT NULL"
-            ).fetchall()
-            digests.append((table, rows))
-        db.execute(f"DELETE FROM {table}")
-    views.tills.clear()
-    for id_, stream in streams:
-        for fact in facts_of(db, id_):
-            views.take(id_, stream, fact)
-    for table, rows in digests:
-        db.executemany(f"UPDATE {table} SET digest = ? WHERE event = ?", rows)
-    views.shelf.rebuild()
 
 
 def add_articles(db: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import structlog
 
 from edge.store.connection import StoreError
+from edge.store.journal import NotKept
 from edge.store.store import Store
 from edge.store.unit import SaleView, Unit
 from edge.till.receipt import Paper, slip
@@ -125,7 +126,7 @@ class Printing:
             doubtful = view.state == SENDING
             if doubtful:
                 await self._note(view.event, UNKNOWN)
-            sale = await self._store.sale(view.event)
+            sale = await self._sale(view.event)
             if sale is not None:
                 numbered.append((sale.number, Job(view.event, copy=doubtful, replaces=doubtful)))
         for _, job in sorted(numbered, key=lambda pair: pair[0]):
@@ -142,7 +143,7 @@ class Printing:
             await self._news.wait()
 
     async def _until_settled(self, job: Job) -> None:
-        sale = await self._store.sale(job.event)
+        sale = await self._sale(job.event)
         refusals = 0
         while sale is not None:
             self._back.clear()
@@ -154,6 +155,13 @@ class Printing:
                 return  # listed in the status; tried again at the next start
             await self._ready_again()
             refusals += 1
+
+    async def _sale(self, event: bytes) -> SaleView | None:
+        try:
+            return await self._store.sale(event)
+        except NotKept as error:  # a copy was asked for in the moment that its lines were dropped
+            _log.warning("slip.not_kept", till=self._till, problem=str(error))
+            return None
 
     async def _attempt(self, job: Job, sale: SaleView) -> Outcome | None:
         """Try once; None when there is nothing to print on, or no way to note it."""

@@ -122,4 +122,18 @@ class Slow(msgspec.Struct, frozen=True, array_like=True, tag=6):
     ms: int
 
 
-Message = Hello | Facts | Ack | Vector | Forked | Slow
+class Pruned(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """What the hearer lacks of a stream begins before what the speaker keeps of it.
+
+    Old facts are dropped once head office has them safely: they, or a checkpoint, are to
+    be had there.
+    """
+
+    stream: bytes
+    """`StreamId.name()`"""
+
+    base: int
+    """Facts up to this number are not to be had from the speaker."""
+
+
+Message = Hello | Facts | Ack | Vector | Forked | Slow | Pruned

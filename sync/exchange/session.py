@@ -32,6 +32,7 @@ from sync.exchange.messages import (
     Hello,
     Message,
     Position,
+    Pruned,
     Slow,
     StreamRef,
     Vector,
@@ -123,7 +124,15 @@ class SlowedDown:
     ms: int
 
 
-Event = Greeted | Received | Acknowledged | Resynced | ForkSeen | SlowedDown
+@dataclass(frozen=True, slots=True)
+class BelowBase:
+    """The peer has dropped what we lack of a stream: it is at head office."""
+
+    stream: StreamId
+    base: int
+
+
+Event = Greeted | Received | Acknowledged | Resynced | ForkSeen | SlowedDown | BelowBase
 
 
 def standing(
@@ -166,6 +175,9 @@ class Session:
 
     refused: set[StreamId] = field(default_factory=set)
     """Streams the peer does not take: held back until it says where it is in them."""
+
+    withheld: set[StreamId] = field(default_factory=set)
+    """Streams of which we have dropped what the peer lacks: it was told, and gets nothing."""
 
     _peer: dict[StreamId, int] = field(default_factory=dict)
     _sent: dict[StreamId, int] = field(default_factory=dict)
@@ -242,6 +254,8 @@ class Session:
                 return ForkSeen(stream, message.seq, message.first)
             case Slow():
                 return SlowedDown(max(0, min(message.ms, 3_600_000)))
+            case Pruned():
+                return BelowBase(StreamId.from_name(message.stream), message.base)
 
     def owed(self, ours: Iterable[Head]) -> list[tuple[StreamId, int]]:
         """Return what to send next: streams, and the number after which to start.
@@ -332,6 +346,12 @@ class Session:
         self._peer[stream] = after
         self._sent.pop(stream, None)
 
+    def below_base(self, stream: StreamId, base: int) -> bytes:
+        """Tell the peer that what it lacks of a stream is no longer kept here."""
+        self._expect_greeted()
+        self.withheld.add(stream)
+        return wire.encode(Pruned(stream.name(), base))
+
     def slow_down(self, ms: int) -> bytes:
         """Ask the peer to wait."""
         self._expect_greeted()
@@ -350,6 +370,7 @@ class Session:
             stream.scope in self.peer_scopes
             and stream not in self.frozen
             and stream not in self.refused
+            and stream not in self.withheld
         )
 
     def _expect_greeted(self) -> None:
@@ -414,6 +435,7 @@ class Session:
         for stream, head in vector.items():
             self._peer[stream] = head.seq
             self._sent.pop(stream, None)
+            self.withheld.discard(stream)
         told = list(self._told)
         refused = [self._resolve(ref, told) for ref in message.refused]
         self.refused.difference_update(vector)
