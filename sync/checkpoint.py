@@ -15,7 +15,7 @@ Sales and the catalogue, which are nearly all there is, travel as rows: the view
 facts of `SETTLED_KINDS` up to the cuts, and of no others. Facts of every other kind are few:
 they travel whole, as the view ``facts``, and the reader applies them itself. Whole, too, and
 applied already, travel the last fact of each stream, sales that are still open, and what is
-above `Cut.whole`.
+above `Cut.whole`; and, not applied, what ``unapplied`` names.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -123,10 +123,9 @@ VIEWS: dict[str, Columns] = {
     # stream, seq, stage as written, map of article to thousandths, sorted (msgpack): what
     # sales take whose facts do not travel whole
     "goods": Columns(1, (_Stream, _Seq, _Int, bytes)),
-    # stream, seq, reason
-    "quarantine": Columns(1, (_Stream, _Seq, str)),
-    # stream, seq: of settled kinds, which the maker could not read; they travel whole
-    "unreadable": Columns(1, (_Stream, _Seq)),
+    # stream, seq: facts of settled kinds that travel whole and are in no row: what the maker could
+    # not read, or had set aside
+    "unapplied": Columns(1, (_Stream, _Seq)),
 }
 """Every view of a store."""
 

@@ -9,10 +9,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from central.api.access import Throttle
 from central.api.refusals import Bad
+from central.ledger import checkpoint
 from central.ledger.errors import Refused
 from central.nodes import carrier
 from central.nodes.carrier import Live
+from central.nodes.checkpoints import Checkpoints
 from central.office import Office
+from sync.checkpoint import CONTENT_TYPE, keys_packed
 from sync.enrolment import EnrolRequest, RenewAnswer, RenewRequest
 from sync.identity import Identity
 
@@ -31,6 +34,7 @@ class Machines:
         self._office = office
         self._throttle = Throttle(most=10)
         self._live: set[Live] = set()
+        self._checkpoints = Checkpoints(office.ledger)
 
     async def authority(self, _request: web.Request) -> web.Response:
         """Hand out the authority's certificate; the code in hand says whether to believe it."""
@@ -73,6 +77,29 @@ class Machines:
             return await live.serve(request)
         finally:
             self._live.discard(live)
+
+    async def checkpoint(self, request: web.Request) -> web.StreamResponse:
+        """Give a node what its store's views say, signed, in place of all the facts."""
+        peer = self._peer(request)
+        made = await self._checkpoints.of(peer.store)
+        with made.parts:
+            answer = web.StreamResponse()
+            answer.content_type = CONTENT_TYPE
+            answer.content_length = made.size
+            await answer.prepare(request)
+            for chunk in made.chunks():
+                await answer.write(chunk)
+            self._office.peers.heard(peer, bytes_in=1, bytes_out=made.size)
+            await answer.write_eof()
+        return answer
+
+    async def checkpoint_keys(self, request: web.Request) -> web.Response:
+        """Give a node the keys of the persons of its store, which no checkpoint has."""
+        peer = self._peer(request)
+        keys = await self._office.ledger.read(
+            lambda connection: checkpoint.person_keys(connection, peer.store)
+        )
+        return web.Response(body=keys_packed(keys), content_type=BINARY)
 
     async def hang_up(self) -> None:
         """End every live connection: head office stops. Who does not listen is not waited for."""

@@ -116,6 +116,8 @@ def serve(office: Office, access: Access, folder: Folder) -> Server:
             web.post("/v1/renew", machines.renew),
             web.post("/v1/exchange", machines.exchange),
             web.get("/v1/exchange/live", machines.live),
+            web.get("/v1/checkpoint", machines.checkpoint),
+            web.get("/v1/checkpoint/keys", machines.checkpoint_keys),
             web.post("/v1/orders", guarded(ADMIN, order)),
         ]
     )

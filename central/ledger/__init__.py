@@ -7,6 +7,7 @@
   a ledger that was put back is noticed.
 * `views`, `effects`, `entry`: what the facts come to, by subject: `sales`, `deliveries`,
   `papers`, `rights`, `promises`, `reference`.
+* `checkpoint`: what a store's views say, for a new node to begin from.
 * `stale`: lines sold at a price that was over.
 * `reading`, `selling`, `assortment`, `shelves`, `promised`: questions; `codes`, `tokens`,
   `contacts`: truth beside the journal. `upkeep`, `comparing`: verify, back up, restore.

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+import structlog
+
 from central import SOFTWARE
 from central.ledger import fences, journal, lives
 from central.ledger.ingest import Fork, Gap, Incoming, Nonsense, Outcome, Stored, Unwelcome
@@ -16,7 +18,7 @@ from central.ledger.unit import Unit
 from sync import facts
 from sync.chain import ALL, Head, StreamId
 from sync.errors import RemoteProtocolError
-from sync.exchange.session import Event, Greeted, Received, Session, Standing, standing
+from sync.exchange.session import BelowBase, Event, Greeted, Received, Session, Standing, standing
 from sync.identity import Identity
 
 SLOW_AT = 64
@@ -25,6 +27,8 @@ SLOW_AT = 64
 SLOW_MS = 1000
 SMALL = 256
 """Bytes of a payload that is read at once."""
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -89,6 +93,14 @@ class Conversation:
 
     def _read(self, payload: bytes) -> Event | Incoming:
         event = self.session.receive(payload)
+        if isinstance(event, BelowBase):
+            # It dropped what we had reported safe: we were put back from an older copy still.
+            log.error(
+                "a node no longer has what is lacking here",
+                stream=str(event.stream),
+                base=event.base,
+                node=self.peer.node.hex(),
+            )
         if isinstance(event, Received):
             author = self.introduced(event.author) if event.author else None
             return Incoming.of(event.batch, event.keys, self.peer, author)
@@ -196,7 +208,7 @@ class Conversation:
         return [self.session.acknowledge({}, safe)]
 
     def _safe(self) -> dict[StreamId, int]:
-        cursors = self.ledger.published.cursors(self.peer.store)
+        cursors = self.ledger.published.cursors(*self.scopes)
         return {stream: cursor.safe for stream, cursor in cursors.items() if cursor.safe}
 
     async def next_batch(self) -> bytes | None:

@@ -49,12 +49,14 @@ COLUMNS = {
     "rights": "cell, stream, used, made, as_of_ms",
     "closings": "stream, event, closed, voided",
     "goods": "place, stage, taken",
-    "quarantine": "stream, seq, reason",
-    "unreadable": "stream, seq",
+    "unapplied": "stream, seq",
 }
 """Every view of a checkpoint: a table of this file, and what of it the rows have. A `place`
-stands for a stream and a number."""
+stands for a stream and a number; those unapplied are kept in two tables."""
 
+_TABLE = {
+    "unapplied": "(SELECT stream, seq FROM unreadable UNION SELECT stream, seq FROM quarantine)"
+}
 _CONSTANT = {
     "duplicates": {"record": "'sales'"},
     "rights": dict.fromkeys(("held", "freed", "done", "gave", "got", "over", "covered"), "0"),
@@ -64,8 +66,8 @@ _CONSTANT = {
 _ADD = {"articles": add_articles, "prices": add_prices, "vat_rates": add_vat_rates}
 
 Unapplied = Collection[tuple[int, int]]
-"""Streams and numbers of facts of settled kinds which the base has whole, and not applied:
-its maker could not read them."""
+"""Streams and numbers of facts of settled kinds which the base has whole, and not applied: its
+maker could not read them, or had set them aside."""
 
 
 class Streams(NamedTuple):
@@ -81,7 +83,7 @@ def rows_of(db: sqlite3.Connection, streams: Streams, view: str) -> Iterator[tup
     """Give the rows of a view as a checkpoint has them."""
     at = STREAM_AT.get(view)
     places = {id_: index for index, id_ in enumerate(streams.ids)}
-    query = f"SELECT {COLUMNS[view]} FROM {view}"
+    query = f"SELECT {COLUMNS[view]} FROM {_TABLE.get(view, view)}"
     if COLUMNS[view].startswith("place"):
         for key, *rest in db.execute(query):
             yield (places[key >> SEQ_BITS], key & ((1 << SEQ_BITS) - 1), *rest)
@@ -139,8 +141,8 @@ def pour(
     """
     unapplied: set[tuple[int, int]] = set()
     with _damage():
-        for streams, view, rows in _parts(db, {*views, "unreadable"}):
-            if view == "unreadable":
+        for streams, view, rows in _parts(db, {*views, "unapplied"}):
+            if view == "unapplied":
                 unapplied.update((streams.ids[at], seq) for at, seq in rows)
             else:
                 _pour(into, streams, view, rows)

@@ -178,6 +178,7 @@ def _make(db: sqlite3.Connection, made: sqlite3.Connection, bases: Mapping[int, 
         at
         for rows in (
             made.execute("SELECT (stream << 40) + seq FROM unreadable"),
+            made.execute("SELECT (stream << 40) + seq FROM quarantine"),
             made.execute(
                 "SELECT (stream << 40) + seq FROM sales WHERE stage < 4 AND stream IS NOT NULL"
             ),

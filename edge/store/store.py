@@ -438,7 +438,7 @@ class Store:
             "SELECT count(*), coalesce(sum(seq), 0), "
             "(SELECT coalesce(sum(length(frame)), 0) FROM base_frames) FROM bases"
         )
-        return rows[0]  # type: ignore[return-value]
+        return rows[0]
 
     @property
     def fresh(self) -> bool:

@@ -144,7 +144,8 @@ def _based(
         findings.append(f"Base: {error}")
         return heads, frozenset()
     cuts = opened.manifest.cuts if opened else ()
-    if sorted((cut.head(), cut.whole) for cut in cuts) != sorted(stands.values()):
+    told = {head.stream: (head, complete) for head, complete in stands.values()}
+    if {head.stream: (head, cut.whole) for cut in cuts if (head := cut.head())} != told:
         findings.append("Base: not the one that the streams stand on.")
     for (at,) in db.execute(
         "SELECT place FROM facts JOIN bases ON place > stream << 40 "
