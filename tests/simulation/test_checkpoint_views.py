@@ -87,7 +87,7 @@ class Edge:
         self.commit()
 
     def commit(self):
-        self.shelf.seal(self.journal.places())
+        self.shelf.seal(self.journal.places)
         self.shelf.committed()
 
     def rows(self):
