@@ -283,6 +283,8 @@ async def test_the_description_names_every_route(lab):
         "/v1/authority",
         "/v1/exchange",
         "/v1/exchange/live",
+        "/v1/checkpoint",
+        "/v1/checkpoint/keys",
         "/v1/orders",
         "/v1/status/events",
     }
