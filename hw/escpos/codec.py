@@ -1,14 +1,21 @@
 """Slips → ESC/POS bytes, and the printer's answers → events. Pure.
 
-python-escpos is the encoder; it is imported only when an `Encoder` is made, since it
-costs some 12 MB and half a second (it loads an imaging library and its table of printers).
+python-escpos is the encoder; it is imported only when an `Encoder` is made, and without
+what a slip of text never needs: an imaging library, and a parser of YAML for a table of
+printers that is JSON. With them it costs 8 MB and half a second.
 """
 
 import hashlib
+import json
 import shutil
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from importlib import import_module
 from os import environ
+from threading import Lock
+from types import ModuleType
 from typing import Any, TypeAlias
 
 from hw.device import PrinterStatus
@@ -239,13 +246,53 @@ class _Escpos:
 
 
 def _import_escpos() -> _Escpos:
-    # See the head of this file. The library has no type hints.
-    from escpos import capabilities  # type: ignore[import-untyped]  # noqa: PLC0415
-    from escpos.exceptions import Error  # type: ignore[import-untyped]  # noqa: PLC0415
-    from escpos.printer import Dummy  # type: ignore[import-untyped]  # noqa: PLC0415
+    with _importing:
+        light = "escpos.escpos" not in sys.modules and "ESCPOS_CAPABILITIES_FILE" not in environ
+        with _stand_ins() if light else nullcontext():
+            # The library has no type hints.
+            from escpos import capabilities  # type: ignore[import-untyped]  # noqa: PLC0415
+            from escpos.exceptions import Error  # type: ignore[import-untyped]  # noqa: PLC0415
+            from escpos.printer import Dummy  # type: ignore[import-untyped]  # noqa: PLC0415
 
     if "ESCPOS_CAPABILITIES_PICKLE_DIR" not in environ:
         # Every import leaves a temporary folder behind; on a till that is never
         # rebooted they would add up.
         shutil.rmtree(capabilities.pickle_dir, ignore_errors=True)
     return _Escpos(Dummy, capabilities.CAPABILITIES, Error)
+
+
+_importing = Lock()
+
+
+class _Later(ModuleType):
+    """A module that is imported when something of it is wanted."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(import_module(self.__name__), name)
+
+
+def _image(source: Any) -> Any:
+    """Make the library's image: only for a QR code that the printer itself cannot make."""
+    return import_module("escpos.image").EscposImage(source)
+
+
+@contextmanager
+def _stand_ins() -> Iterator[None]:
+    """Let the library be imported without what it would only need for pictures."""
+    yaml, image = ModuleType("yaml"), ModuleType("escpos.image")
+    yaml.safe_load, image.EscposImage = json.load, _image  # type: ignore[attr-defined]
+    places: dict[str, ModuleType | None] = {
+        "yaml": yaml,
+        "escpos.image": image,
+        "qrcode": _Later("qrcode"),
+        "PIL": None,  # what an uninstalled package looks like
+    }
+    placed = {name: module for name, module in places.items() if name not in sys.modules}
+    sys.modules.update(placed)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in placed:
+            del sys.modules[name]

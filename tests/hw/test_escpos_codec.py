@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
@@ -203,3 +205,15 @@ def test_the_machine_answers_at_once_even_inside_other_data(n):
     interpreter.feed(status_request(n)[2:])
     interpreter.feed(b"\x10\x04\x00\x10\x04\x05\x04\x01")
     assert sent == [bytes((machine.status(n),))]
+
+
+def test_a_slip_of_text_loads_no_imaging_library():
+    code = (
+        "import sys; from hw.escpos.codec import Encoder; from hw.slip import *;"
+        "text = Encoder().encode(Slip('job', (TextLine(text='a'), QrCode('b'), Cut())));"
+        "pictures = [m for m in ('PIL', 'qrcode', 'yaml') if m in sys.modules];"
+        "image = Encoder(profile='simple').encode(Slip('job', (QrCode('b'),)));"
+        "print(pictures, 'PIL.Image' in sys.modules, len(text) < 200 < len(image))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.splitlines()[-1] == "[] True True", told.stderr
