@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench bench-rights lock clean
+.PHONY: demo test lint bench bench-peers bench-rights bench-scale lock clean
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
@@ -25,6 +25,12 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-peers: $(READY)
+	$(BIN)/python -m tests.bench.peers $(ARGS)
+
+bench-scale: $(READY)
+	$(BIN)/python -m tests.bench.scale $(ARGS)
 
 bench-rights: $(READY)
 	$(BIN)/python -m tests.bench.rights $(ARGS)

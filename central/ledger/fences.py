@@ -33,7 +33,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from central.ledger import author, journal
 from central.ledger.errors import Refused
-from central.ledger.published import load_members
+from central.ledger.published import members_of
 from central.ledger.tables import FACTS, FENCES, LIVES, SEVERED
 from central.ledger.unit import Cursor, Fence, State, Unit
 from sync.chain import ALL, EVENT_BYTES, Head, StreamId, genesis
@@ -80,7 +80,7 @@ def heard(unit: Unit, node: bytes, vector: Mapping[StreamId, Head], scopes: tupl
         Why central's own life is over; empty while it is not.
     """
     state = unit.state
-    unit.greeted = True
+    unit.greeted.update(scopes)
     for stream in vector:
         if stream.scope in scopes and _is_old(state, stream) and stream not in state.fences:
             state.over.setdefault(stream, {})
@@ -97,27 +97,42 @@ def heard(unit: Unit, node: bytes, vector: Mapping[StreamId, Head], scopes: tupl
 
 
 def decide(unit: Unit) -> int:
-    """Close every stream that is over and of which nothing is missing; return how many."""
+    """Close what is over and lacks nothing since this transaction; return how many streams.
+
+    Only of scopes that something was heard of, and of stores that nobody speaks for: after
+    a restore as many streams are over as there are stores, and each store greets.
+    """
+    members = _who(unit)
+    scopes = unit.greeted | {stream.scope for stream in unit.cursors}
+    if unit.members_told:
+        scopes |= {ALL, *(store for store, _ in unit.members_told)}
     closed = 0
     for stream in list(unit.state.over):
-        if not missing(unit, stream):
+        asked = stream.scope in scopes or stream.scope not in members or unit.members_anew
+        if asked and not _missing(unit, stream, members):
             closed += close(unit, stream, "")
     return closed
 
 
 def missing(unit: Unit, stream: StreamId) -> list[bytes]:
     """Return the nodes that must be heard first, or that hold more of a stream than we do."""
+    return _missing(unit, stream, _who(unit))
+
+
+def _who(unit: Unit) -> dict[str, list[bytes]]:
+    """Return the nodes that may hold streams of a scope, not revoked ones; all under `ALL`."""
+    found: dict[str, list[bytes]] = {ALL: []}
+    for member in members_of(unit).values():
+        if member.store and not member.revoked:
+            found.setdefault(member.store, []).append(member.node)
+            found[ALL].append(member.node)
+    return found
+
+
+def _missing(unit: Unit, stream: StreamId, members: Mapping[str, list[bytes]]) -> list[bytes]:
     told = unit.state.over.get(stream, {})
     held = unit.cursor(stream).head.seq
-    members = load_members(unit.connection) if unit.members_changed else unit.state.members
-    return [
-        member.node
-        for member in members.values()
-        if member.store
-        and not member.revoked
-        and stream.scope in (ALL, member.store)
-        and (member.node not in told or told[member.node] > held)
-    ]
+    return [node for node in members.get(stream.scope, ()) if node not in told or told[node] > held]
 
 
 def close(unit: Unit, stream: StreamId, why: str) -> bool:

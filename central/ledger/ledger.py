@@ -55,7 +55,7 @@ class Ledger:
         self._connection = connection
         self._state = state
         self.published = Published(state.cursors, state.members)
-        self.published.over = {stream: frozenset() for stream in state.over}
+        self.published.show_over({stream: frozenset() for stream in state.over})
         self._witness = witness
         self._writer = Writer(connection, state, self.published, witness, now_ms)
         self._pool = ThreadPoolExecutor(READERS, "ledger-reader")

@@ -9,13 +9,14 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from central.ledger.tables import NODES, REVOKED
-from central.ledger.unit import Cursor, Member
+from central.ledger.unit import Cursor, Member, Unit
 from sync.chain import Head, StreamId
 
 
@@ -25,19 +26,41 @@ def load_members(connection: Connection) -> dict[bytes, Member]:
         (row.store, row.subject)
         for row in connection.execute(select(REVOKED.c.store, REVOKED.c.subject))
     }
+    return {
+        row.subject: member
+        for row in connection.execute(select(NODES))
+        if (member := _member(row, revoked=(row.store, row.subject) in revoked)) is not None
+    }
+
+
+def members_of(unit: Unit) -> Mapping[bytes, Member]:
+    """Return every node head office has certified, this transaction included.
+
+    What was told is looked up, the others stay: the thousandth machine is enrolled as fast
+    as the first.
+    """
+    known, connection = unit.state.members, unit.connection
+    if unit.members_anew:
+        return load_members(connection)
+    if not unit.members_told:
+        return known
+    before = {(known[node].store, node) for _, node in unit.members_told if node in known}
     found = {}
-    for row in connection.execute(select(NODES)):
-        key = x509.load_der_x509_certificate(row.certificate).public_key()
-        if isinstance(key, Ed25519PublicKey):
-            found[row.subject] = Member(
-                row.subject,
-                row.store,
-                key,
-                row.certificate,
-                row.name,
-                (row.store, row.subject) in revoked,
-            )
-    return found
+    for store, node in sorted(unit.members_told | before):  # as `load_members` meets them
+        here = (NODES.c.store == store, NODES.c.subject == node)
+        row = connection.execute(select(NODES).where(*here)).one_or_none()
+        gone = (REVOKED.c.store == store, REVOKED.c.subject == node)
+        revoked = connection.execute(select(REVOKED.c.subject).where(*gone)).first() is not None
+        if row is not None and (member := _member(row, revoked=revoked)) is not None:
+            found[node] = member
+    return {**known, **found}
+
+
+def _member(row: Row[Any], *, revoked: bool) -> Member | None:
+    key = x509.load_der_x509_certificate(row.certificate).public_key()
+    if not isinstance(key, Ed25519PublicKey):
+        return None
+    return Member(row.subject, row.store, key, row.certificate, row.name, revoked)
 
 
 _Listener = tuple[asyncio.AbstractEventLoop, asyncio.Event]
@@ -54,6 +77,8 @@ class Published:
         self.over: Mapping[StreamId, frozenset[bytes]] = {}
         """Streams that are over and not closed yet, and the nodes heard since (`fences`)."""
 
+        self._over_of: Mapping[str, Mapping[StreamId, frozenset[bytes]]] = {}
+
         self.update(cursors, None)
 
     def cursors(self, *scopes: str) -> dict[StreamId, Cursor]:
@@ -66,6 +91,20 @@ class Published:
     def heads(self, *scopes: str) -> list[Head]:
         """Return the heads of the streams of some scopes."""
         return [cursor.head for cursor in self.cursors(*scopes).values()]
+
+    def over_of(self, *scopes: str) -> dict[StreamId, frozenset[bytes]]:
+        """Return what of some scopes is over, and the nodes heard since."""
+        found: dict[StreamId, frozenset[bytes]] = {}
+        for scope in scopes:
+            found.update(self._over_of.get(scope, {}))
+        return found
+
+    def show_over(self, over: Mapping[StreamId, frozenset[bytes]]) -> None:
+        """Show what is over: all of it."""
+        by_scope: dict[str, dict[StreamId, frozenset[bytes]]] = {}
+        for stream, heard in over.items():
+            by_scope.setdefault(stream.scope, {})[stream] = heard
+        self.over, self._over_of = over, by_scope
 
     def all_scopes(self) -> Mapping[str, Mapping[StreamId, Cursor]]:
         """Return every scope's streams."""
@@ -86,7 +125,8 @@ class Published:
         """
         woken_scopes = {stream.scope for stream in moved}
         if over is not None:
-            before, self.over = self.over, over
+            before = self.over
+            self.show_over(over)
             woken_scopes.update(
                 stream.scope
                 for stream in {*before, *over}

@@ -114,12 +114,12 @@ def apply(unit: Unit, entries: Sequence[Entry]) -> None:  # noqa: C901 - one cas
                 )
             )
         elif isinstance(body, NodeEnrolled):
-            unit.members_changed = True
+            unit.members_told.add((store, body.node))
             rows.setdefault(NODES, []).append(
                 (store, body.node, body.name, body.certificate, hlc, *author)
             )
         elif isinstance(body, NodeRevoked):
-            unit.members_changed = True
+            unit.members_told.add((store, body.node))
             rows.setdefault(REVOKED, []).append((store, body.node, body.why, hlc, *author))
         elif isinstance(body, IncarnationBegan | StreamClosed):
             unit.lives_changed = True

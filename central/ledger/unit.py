@@ -4,7 +4,7 @@ What other threads may see of it (heads, members, who has news) is published aft
 the commit and not before.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -101,7 +101,7 @@ class State:
     and how far they said they hold it. See `ledger.fences`."""
 
     cursors: dict[StreamId, Cursor] = field(default_factory=dict)
-    members: dict[bytes, Member] = field(default_factory=dict)
+    members: Mapping[bytes, Member] = field(default_factory=dict)
     last_hlc: int = 0
     prices: dict[str, dict[str, tuple[Listed, ...]]] = field(default_factory=dict)
     """Scope to article to all its prices: what was in force when is asked of every sale."""
@@ -118,7 +118,12 @@ class Unit:
     """Moved in this transaction."""
 
     hlc: int = 0
-    members_changed: bool = False
+    members_told: set[tuple[str, bytes]] = field(default_factory=set)
+    """Store and node of those certified or revoked in this transaction."""
+
+    members_anew: bool = False
+    """Views are made again: all members are read again."""
+
     destroyed: bool = False
     """A person was forgotten: nothing of the key may stay in the files."""
     prices: dict[str, dict[str, tuple[Listed, ...]]] = field(default_factory=dict)
@@ -130,10 +135,15 @@ class Unit:
     lives_changed: bool = False
     """A life ended or a stream was closed."""
 
-    greeted: bool = False
-    """A node has said how far it holds streams."""
+    greeted: set[str] = field(default_factory=set)
+    """Scopes of which a node has said how far it holds streams."""
 
     _changes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def members_changed(self) -> bool:
+        """Whether a node was certified or revoked in this transaction."""
+        return bool(self.members_told) or self.members_anew
 
     def cursor(self, stream: StreamId) -> Cursor:
         """Return where a stream stands now, this transaction included."""
@@ -191,13 +201,15 @@ class Unit:
             self,
             cursors=dict(self.cursors),
             prices={scope: dict(by_sku) for scope, by_sku in self.prices.items()},
+            members_told=set(self.members_told),
             _changes=dict(self._changes),
         )
 
     def restore(self, mark: "Unit") -> None:
         """Forget what was noted since `mark`."""
         self.cursors, self.hlc, self.prices = mark.cursors, mark.hlc, mark.prices
-        self.members_changed, self._changes = mark.members_changed, mark._changes  # noqa: SLF001 - its own kind
+        self.members_told, self._changes = mark.members_told, mark._changes  # noqa: SLF001 - its own kind
+        self.members_anew = mark.members_anew
         self.lives_changed, self.prices_anew = mark.lives_changed, mark.prices_anew
 
     def keep_prices(self) -> None:

@@ -198,7 +198,7 @@ def rebuild(unit: Unit) -> int:
     """Make every view again from the journal alone; return how many facts that took."""
     for table in VIEWS:
         unit.connection.execute(delete(table))
-    unit.members_changed = unit.lives_changed = True
+    unit.members_anew = unit.lives_changed = True
     unit.forget_prices()
     # Fences first: what stands beyond one is then passed over instead of taken back.
     fences = rights.every_fence(unit.connection)

@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from central.ledger import fences, journal, views
 from central.ledger.errors import LedgerUnavailable
 from central.ledger.ingest import Incoming, Outcome, ingest
-from central.ledger.published import Published, load_members
+from central.ledger.published import Published, members_of
 from central.ledger.unit import State, Unit
 from central.ledger.witness import Witness
 from sync.clock import merge
@@ -227,10 +227,11 @@ class Writer:
     def _settle_lives(self, unit: Unit) -> None:
         """Close what is over, and let go of what a fence cuts off."""
         jobs: list[Job[Any]] = []
+        moved = {stream.scope for stream in unit.cursors}
         if (
             unit.greeted
             or unit.members_changed
-            or not self._state.over.keys().isdisjoint(unit.cursors)
+            or any(stream.scope in moved for stream in self._state.over)
         ):
             jobs.append(Job(fences.decide, Future()))
         jobs.append(Job(_conform, Future()))
@@ -264,7 +265,7 @@ class Writer:
         self._state.last_hlc = max(self._state.last_hlc, unit.hlc)
         if unit.members_changed:
             with self._connection.begin():
-                self._state.members = load_members(self._connection)
+                self._state.members = members_of(unit)
         self._published.update(
             unit.cursors,
             self._state.members if unit.members_changed else None,

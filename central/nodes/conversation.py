@@ -132,7 +132,7 @@ class Conversation:
             stream.node == own.node and (stream not in known or head.seq > known[stream].head.seq)
             for stream, head in greeted.vector.items()
         )
-        if news or any(stream.scope in self.scopes for stream in published.over):
+        if news or published.over_of(*self.scopes):
             await self.ledger.write(self._hear(greeted))
         self._greeted = True
 
@@ -150,8 +150,8 @@ class Conversation:
     def stale(self) -> bool:
         """Whether the peer must greet again: a stream is over since it did."""
         return self._greeted and any(
-            stream.scope in self.scopes and self.peer.node not in heard
-            for stream, heard in self.ledger.published.over.items()
+            self.peer.node not in heard
+            for heard in self.ledger.published.over_of(*self.scopes).values()
         )
 
     def settle(self, outcomes: Iterable[Outcome]) -> list[bytes]:

@@ -211,8 +211,8 @@ class Uplink:
         self.state.attempts += 1
         self.state.next_attempt_ms = self._clock.now().ms + int(seconds * 1000)
         if seconds > QUIET_S:
+            self._woken.clear()  # what happened so far the attempt knew of
             await asyncio.sleep(QUIET_S)
-            self._woken.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), seconds - QUIET_S)
         else:

@@ -24,7 +24,6 @@ import resource
 import secrets
 import sqlite3
 import ssl
-import subprocess
 import sys
 import tempfile
 import time
@@ -132,9 +131,7 @@ class Store:
                 if event.batch.first == known.seq + 1:
                     last = extend(known.hash, event.batch.facts)[-1]
                     self._heard[stream] = Head(stream, event.batch.last, last)
-                await socket.send_bytes(
-                    session.acknowledge({stream: self._heard[stream].seq}, {})
-                )
+                await socket.send_bytes(session.acknowledge({stream: self._heard[stream].seq}, {}))
             case SlowedDown():
                 await asyncio.sleep(event.ms / 1000)
         self._moved.set()
@@ -266,6 +263,7 @@ class Step:
 
     p50_ms: float
     p99_ms: float
+    rss_sold_mb: float
     back_s: float
     """From head office's start until it has everything."""
 
@@ -355,8 +353,12 @@ async def measure(folder: Path, n: int, seconds: float, day: int, profile: Path 
         idle = (cpu_of(pid) - cpu) / IDLE_S
 
         cpu, began = cpu_of(pid), time.monotonic()
-        waits = sorted(w for told in await all_do("sell", seconds=seconds) for w in told["waits_ms"])
+        waits = sorted(
+            w for told in await all_do("sell", seconds=seconds) for w in told["waits_ms"]
+        )
         took, cpu = time.monotonic() - began, cpu_of(pid) - cpu
+
+        rss_sold = rss_mb(pid)
 
         await office.end()
         backlog = sum(await all_do("outage", sales=day))
@@ -385,6 +387,7 @@ async def measure(folder: Path, n: int, seconds: float, day: int, profile: Path 
         sale_cpu_us=cpu / len(waits) * 1e6,
         p50_ms=waits[len(waits) // 2],
         p99_ms=waits[int(len(waits) * 0.99)],
+        rss_sold_mb=rss_sold,
         back_s=back_s,
         late_s=max(live for told in returned for live in told["live_s"]),
         back_sales_s=backlog / back_s,
@@ -423,6 +426,7 @@ ROWS = (
     ("… processor time a sale, µs", "sale_cpu_us", "{:.0f}"),
     ("… acknowledged, p50 ms", "p50_ms", "{:.0f}"),
     ("… p99 ms", "p99_ms", "{:.0f}"),
+    ("… head office's memory then, MB", "rss_sold_mb", "{:.0f}"),
     ("back from the outage: all taken in after, s", "back_s", "{:.0f}"),
     ("… the last store is connected after, s", "late_s", "{:.1f}"),
     ("… attempts that failed", "retries", "{}"),
@@ -452,7 +456,9 @@ async def main() -> None:
     for n in steps:
         # On the disk the work is on: /tmp may be memory.
         with tempfile.TemporaryDirectory(prefix=".bench-", dir=Path.cwd()) as folder:
-            found.append(await measure(Path(folder), n, 60 * asked.minutes, asked.day, asked.profile))
+            found.append(
+                await measure(Path(folder), n, 60 * asked.minutes, asked.day, asked.profile)
+            )
             print(found[-1], file=sys.stderr)
     title = f"Head office and its stores; {asked.day} sales a store in the outage"
     table = Table("", *(f"{step.stores:,} stores" for step in found), title=title)
@@ -464,10 +470,7 @@ async def main() -> None:
 async def work() -> None:
     worker = Worker()
     await clerk.serve(
-        {
-            name: getattr(worker, name)
-            for name in ("found", "connect", "sell", "outage", "back")
-        }
+        {name: getattr(worker, name) for name in ("found", "connect", "sell", "outage", "back")}
     )
 
 

@@ -56,10 +56,10 @@ def sales(path: Path, n: int) -> tuple[int, int, str]:
     return packed_size, sum(len(json.dumps(row[2])) for row in rows) // len(rows), source
 
 
-async def once(kind: type[System], path: Path, n: int) -> Round:
+async def once(kind: type[System], path: Path, n: int, *, faults: bool) -> Round:
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=Path.cwd()) as folder:
         try:
-            return await Contest(kind(Path(folder)), path, n).run()
+            return await Contest(kind(Path(folder)), path, n).run(faults=faults)
         except BaseException:
             for log in sorted(Path(folder).glob("*.log")):
                 print(f"--- {log.name}\n{log.read_text()[-2000:]}", file=sys.stderr)
@@ -79,43 +79,55 @@ def rows(found: dict[str, list[Round]], flushes: dict[str, dict[str, float]]):
         return [form.format(median(of(one) for one in rounds)) for rounds in found.values()]
 
     yield "flushed before it is acknowledged", [SYSTEMS[name].flushed for name in found]
-    for which, words in (("alone", "one till"), ("sixteen", "16 tills at once")):
+    for words, of in (
+        ("one till", lambda one: one.alone),
+        ("16 tills at once", lambda one: one.sixteen),
+    ):
         yield (
             f"recorded at the edge, {words}: sales/s",
-            each(lambda r: getattr(r, which)["n"] / getattr(r, which)["seconds"], "{:,.0f}"),
+            each(lambda one, of=of: of(one)["n"] / of(one)["seconds"], "{:,.0f}"),
         )
-        yield "… p50, ms", each(lambda r: getattr(r, which)["p50_ms"], "{:.2f}")
-        yield "… p99, ms", each(lambda r: getattr(r, which)["p99_ms"], "{:.2f}")
+        yield "… p50, ms", each(lambda one, of=of: of(one)["p50_ms"], "{:.2f}")
+        yield "… p99, ms", each(lambda one, of=of: of(one)["p99_ms"], "{:.2f}")
     yield "reconciled after the outage: sales/s", each(lambda r: r.per_s, "{:,.0f}")
-    yield "seconds from the healed line and the next sale until all was there", each(lambda r: r.drain_s, "{:.1f}")
+    yield (
+        "seconds from the healed line and the next sale until all was there",
+        each(lambda r: r.drain_s, "{:.1f}"),
+    )
     yield "bytes a sale on the line, both ways", each(lambda r: r.bytes_per_sale, "{:.0f}")
     for what in ("edge, one till", "edge, sixteen", "centre"):
         yield (
             f"flushes a sale: {what}",
             [f"{flushes[name][what]:.3f}" if name in flushes else "?" for name in found],
         )
-    for what in next(iter(found.values()))[0].faults:
-        faults = {name: [one.faults[what] for one in rounds] for name, rounds in found.items()}
+    whats = dict.fromkeys(what for rounds in found.values() for what in rounds[0].faults)
+    for what in whats:
+        faults = [[one.faults[what] for one in rounds if one.faults] for rounds in found.values()]
         yield (
-            f"{what}: lost / doubled / stuck, of {len(next(iter(faults.values())))} runs",
+            f"{what}: lost / doubled / stuck, of {max(map(len, faults))} runs",
             [
-                f"{sum(f.lost for f in all_of_it)} / {sum(f.doubled for f in all_of_it)} / "
-                f"{sum(f.stuck for f in all_of_it)}"
-                for all_of_it in faults.values()
+                " / ".join(
+                    str(sum(getattr(one, which) for one in runs))
+                    for which in ("lost", "doubled", "stuck")
+                )
+                if runs
+                else "-"
+                for runs in faults
             ],
         )
         yield (
             "… seconds until all was there",
-            [f"{median(f.drain_s for f in all_of_it):.1f}" for all_of_it in faults.values()],
+            [f"{median(one.drain_s for one in runs):.1f}" if runs else "-" for runs in faults],
         )
 
 
-async def measure(names: list[str], path: Path, n: int, rounds: int):
+async def measure(names: list[str], path: Path, n: int, rounds: int, faults: int):
     found: dict[str, list[Round]] = {name: [] for name in names}
     flushes = {}
     for number in range(rounds):
         for name in names:
-            one = await once(SYSTEMS[name], path, n)
+            faulty = number < faults and SYSTEMS[name].faulty
+            one = await once(SYSTEMS[name], path, n, faults=faulty)
             found[name].append(one)
             print(f"round {number + 1}, {name}: {one}", file=sys.stderr)
     for name in names:
@@ -128,6 +140,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench-peers", description=__doc__)
     parser.add_argument("--sales", type=int, default=SALES, help="a phase of a round")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--faults", type=int, default=ROUNDS, help="how many rounds have faults")
     parser.add_argument("systems", nargs="*", help=", ".join(SYSTEMS))
     asked = parser.parse_args()
     if unknown := [name for name in asked.systems if name not in SYSTEMS]:
@@ -143,7 +156,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=Path.cwd()) as folder:
         path = Path(folder) / "sales.jsonl"
         packed, as_json, source = sales(path, WARM + 1 + 5 * max(asked.sales, TRACED))
-        found, flushes = asyncio.run(measure(names, path, asked.sales, asked.rounds))
+        found, flushes = asyncio.run(measure(names, path, asked.sales, asked.rounds, asked.faults))
     after = os.getloadavg()
     title = (
         f"{asked.sales} sales a phase ({source}; {packed} B packed, {as_json} B as JSON), "

@@ -25,6 +25,8 @@ class System:
 
     name = title = flushed = needs = ""
     form = "packed"
+    faulty = True
+    """Its faults are tried."""
 
     def __init__(self, folder: Path, trace: Path | None = None) -> None:
         self.folder, self.port, self.line = folder, free_port(), 0
@@ -132,7 +134,9 @@ class Nats(System):
         return path
 
     async def start_centre(self) -> None:
-        path = self._write("hub", self._hub, f'listen: "127.0.0.1:{self.port}"\n no_advertise: true')
+        path = self._write(
+            "hub", self._hub, f'listen: "127.0.0.1:{self.port}"\n no_advertise: true'
+        )
         self.centre = self.process("centre", PEERS / "venv/bin/nats-server", "-c", path)
         await super().start_centre()
         await reachable(self._hub)
@@ -204,6 +208,7 @@ class NatsJson(NatsAlways):
     """The same with the sale as JSON, as programs mostly publish it."""
 
     name, title, form = "nats-json", "NATS, always, s2_best, sales as JSON", "json"
+    faulty = False
 
 
 class Turso(System):
@@ -308,6 +313,4 @@ def _pip(name: str) -> str:
     return said.stdout.strip()
 
 
-SYSTEMS = {
-    system.name: system for system in (Karb, NatsAlways, NatsJson, Nats, Turso, Pouch)
-}
+SYSTEMS = {system.name: system for system in (Karb, NatsAlways, NatsJson, Nats, Turso, Pouch)}
