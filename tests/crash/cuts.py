@@ -50,6 +50,7 @@ class Seen:
     starts: int = 0
     states: int = 0
     lost: int = 0
+    doubled: int = 0
     corrupt: int = 0
     stuck: int = 0
     faults: dict[str, int] = field(default_factory=dict)
@@ -59,7 +60,8 @@ class Seen:
         """Count a finding by its first word."""
         self.lost += what.startswith("lost")
         self.stuck += what.startswith("stuck")
-        self.corrupt += not what.startswith(("lost", "stuck"))
+        self.doubled += what.startswith("doubled")
+        self.corrupt += not what.startswith(("lost", "stuck", "doubled"))
         if len(self.findings) < MOST_FINDINGS:
             self.findings.append(f"{where}: {what}")
 

@@ -5,6 +5,7 @@
 """
 
 import argparse
+import errno
 import os
 import sqlite3
 import sys
@@ -18,9 +19,9 @@ from typing import Any
 
 import msgspec
 
-from tests.crash import trial
+from tests.crash import faults, trial
 from tests.crash.cuts import Seen
-from tests.proof import Size, bar, begun
+from tests.proof import Size, Told, bar, begun
 
 NAME = "crash"
 CUTS: dict[Size, int] = {"short": 20_000, "ci": 150_000, "release": 1_000_000}
@@ -46,6 +47,7 @@ def main(size: Size, seed: int, out: Path, cuts: int = 0) -> dict[str, Any]:
         told.lost += seen.lost
         told.corrupt += seen.corrupt
         told.stuck += seen.stuck
+        told.doubled += seen.doubled
         told.seconds = round(told.seconds + _since(), 1)
         told.count("trials")
         told.count(f"{kind} cuts", seen.cuts)
@@ -57,12 +59,30 @@ def main(size: Size, seed: int, out: Path, cuts: int = 0) -> dict[str, Any]:
             told.seeds.append(number)
             told.notes += [f"--play {kind} {number} {finding}" for finding in seen.findings[:5]]
         told.set_aside(out)
+    _faults(size, seed, told)
     told.versions |= {"sqlite source": _one("SELECT sqlite_source_id()")}
     options = [
         row[0] for row in sqlite3.connect(":memory:").execute("PRAGMA compile_options").fetchall()
     ]
     told.versions["sqlite options"] = ", ".join(options)
     return told.keep(out)
+
+
+def _faults(size: Size, seed: int, told: Told) -> None:
+    """Have the disk fail at every call of a shop's day, once and for ever."""
+    if size == "short":
+        return  # `test_faults` does
+    for error in (errno.EIO, errno.ENOSPC):
+        for for_ever in (False, True):
+            seen = faults.sweep(seed, error, for_ever=for_ever)
+            how = "from then on" if for_ever else "once"
+            told.count(f"{errno.errorcode[error]} {how}", seen.cuts)
+            told.lost += seen.lost
+            told.corrupt += seen.corrupt
+            told.doubled += seen.doubled
+            told.stuck += seen.stuck
+            told.notes += seen.findings[:5]
+    told.seconds = round(told.seconds + _since(), 1)
 
 
 _clock = [time.monotonic()]
