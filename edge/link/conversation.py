@@ -376,14 +376,10 @@ class Conversation:
         ours = {head.stream: head.seq for head in self._store.heads()}
         known = self._store.peer_holds(self.peer.name)
         for stream, (seq, theirs) in list(self._beyond.items()):
-            if ours.get(stream, 0) < seq:
-                continue
-            mine = await self._store.hash_at(stream, seq)
-            if mine is None:
-                continue  # it is being committed this moment: looked at again after that
-            del self._beyond[stream]
-            if theirs in (b"", mine):
-                self._note({stream: max(seq, known.get(stream, 0))})
+            if ours.get(stream, 0) >= seq:
+                del self._beyond[stream]
+                if theirs in (b"", await self._store.hash_at(stream, seq)):
+                    self._note({stream: max(seq, known.get(stream, 0))})
 
     def _note(self, held: Mapping[StreamId, int]) -> None:
         if self.peer.late:

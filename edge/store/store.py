@@ -126,6 +126,9 @@ class _Book:
         self.views = Views(db, self.shelf)
         self._mark = self._group = self._note()
         self._sealed: list[Head] = []
+        self.heads = self.journal.heads()
+        """As committed: what a peer may be told is stored here."""
+
         self._unit: Unit | None = None
         self.purge = True  # a run that was cut off may have left something to destroy
 
@@ -166,6 +169,7 @@ class _Book:
         return bool(self._sealed) and all(held.get(h.stream) == h for h in self._sealed)
 
     def committed(self) -> None:
+        self.heads = self._sealed
         self.shelf.committed()
         self._group = self._note()
         self._clock.wrote(self.life.wrote_ms)
@@ -399,8 +403,8 @@ class Store:
         )
 
     def heads(self) -> list[Head]:
-        """Return the vector: how far each stream is held."""
-        return list(self._journal.heads())
+        """Return the vector: how far each stream is held, committed."""
+        return list(self._book.heads)
 
     @property
     def cuts(self) -> int:

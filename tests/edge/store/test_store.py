@@ -268,6 +268,27 @@ async def test_what_only_head_office_may_say_is_set_aside_when_a_neighbour_says_
         assert (await store.verify()).sound
 
 
+async def test_nothing_is_told_as_held_before_it_is_committed(tmp_path):
+    async with opened(tmp_path) as store:
+        before = store.heads()
+
+        def work(unit):
+            selling(event(1))(unit)
+            return store.heads()
+
+        assert await store.write(work) == before
+        assert store.heads() != before
+
+        def fails(unit):
+            selling(event(2))(unit)
+            raise ValueError(len(store.heads()))
+
+        held = store.heads()
+        with pytest.raises(ValueError, match="1"):
+            await store.write(fails)
+        assert store.heads() == held
+
+
 async def test_poison_is_set_aside_and_the_stream_moves_on(tmp_path):
     poison = encode(sale(1)).replace(b"\xcd\x01\xf4", b"\xcd\x01\xf5", 1)
     batch, _ = foreign([(SALE, b"\xc1"), (SALE, poison), (SALE, encode(sale(3)))])
