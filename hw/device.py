@@ -7,10 +7,12 @@ is a protocol beside these, with orders that end in an `Outcome`.
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Literal, Protocol, runtime_checkable
 
 from hw.errors import HwError
-from hw.outcome import Outcome
+from hw.fiscal import Counters, FiscalReceipt, FiscalStatus, TaxOffice, VatTable
+from hw.outcome import FiscalOutcome, Outcome
 from hw.slip import Slip
 
 
@@ -125,5 +127,91 @@ class ReceiptPrinter(Device, Protocol):
 
         Raises:
             DeviceUnavailable: Not connected, or no answer. Silence is not "paper OK".
+        """
+        ...
+
+
+@runtime_checkable
+class FiscalPrinter(Device, Protocol):
+    """Issues fiscal receipts, each sale at most once.
+
+    An order is named by its caller (`job`) and noted on disk before its first byte leaves.
+    The same job again is the same order: what is done is told again, what is not known is
+    asked about first, and only what is proven not to have happened is tried anew.
+    """
+
+    async def issue(self, receipt: FiscalReceipt) -> FiscalOutcome:
+        """Print a fiscal receipt, or say what became of it.
+
+        Safe in any state; never raises a device error. `Unknown` means that the device
+        cannot be asked now: ask again with `ask`, until it can.
+        """
+        ...
+
+    async def ask(self, job: str) -> Outcome:
+        """What became of a job: the device is asked, nothing is printed.
+
+        `Refused` when nothing of it happened, or nothing is known of such a job. A
+        transaction of this job that was left open is cancelled.
+        """
+        ...
+
+    async def settle(self, job: str, *, document: str | None, by: str) -> Outcome:
+        """A person has looked at the paper of a job that no machine can tell about.
+
+        Args:
+            job: It must be unknown.
+            document: Number on the receipt; None: there is none.
+            by: Who says so.
+        """
+        ...
+
+    async def daily_report(self, job: str, day: date) -> Outcome:
+        """Print the fiscal report of the day; `Done` too when there was nothing to report."""
+        ...
+
+    async def monthly_report(self, job: str, month: date) -> Outcome:
+        """Print the report of a month. Nothing is counted: printing it twice is harmless."""
+        ...
+
+    async def status(self) -> FiscalStatus:
+        """Ask the printer.
+
+        Raises:
+            DeviceUnavailable: Not connected, or no answer.
+        """
+        ...
+
+    async def vat_table(self) -> VatTable:
+        """The rates in the device, asked now.
+
+        Raises:
+            DeviceUnavailable: Not connected, or no answer.
+        """
+        ...
+
+    async def counters(self) -> Counters:
+        """What it has counted, asked now.
+
+        Raises:
+            DeviceUnavailable: Not connected, or no answer.
+        """
+        ...
+
+    async def clock(self) -> datetime | None:
+        """The device's own time, with its offset: a source of trusted time.
+
+        None where the protocol does not tell.
+
+        Raises:
+            DeviceUnavailable: Not connected, or no answer.
+        """
+        ...
+
+    async def tax_office(self) -> TaxOffice | None:
+        """How its sending to the Central Repository fares; None where it does not tell.
+
+        Raises:
+            DeviceUnavailable: Not connected, or no answer.
         """
         ...

@@ -7,6 +7,8 @@ the caller must know whether it may order again.
 `Refused`: it is proven that nothing happened; ordering again is safe.
 `Unknown`: it may have happened. Never retried, never guessed: a person or a status
 inquiry decides. An answer that did not come is `Unknown`.
+
+A fiscal receipt is `Done` only as `Fiscalised`: with the evidence.
 """
 
 from dataclasses import dataclass
@@ -19,6 +21,33 @@ class Done:
 
     proof: str
     """What the confirmation was, for the journal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What names a fiscal receipt for ever."""
+
+    device: str
+    """Unique number of the device."""
+
+    document: str
+    """Number of the receipt, as printed on it; empty when only `memory_id` is known."""
+
+    memory_id: int | None = None
+    """Number of the document in the device's protected memory (JPKID)."""
+
+    report: int | None = None
+    """Number of the daily report it will be in."""
+
+    fiscal: bool = True
+    """False: the device was not fiscalised, so this is a training slip and no evidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fiscalised(Done):
+    """The receipt is in the device's fiscal memory."""
+
+    evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +67,4 @@ class Unknown:
 
 
 Outcome: TypeAlias = Done | Refused | Unknown
+FiscalOutcome: TypeAlias = Fiscalised | Refused | Unknown

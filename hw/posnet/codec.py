@@ -1,0 +1,303 @@
+"""Commands → frames, frames → answers, receipts → commands. Pure.
+
+    STX name TAB (field TAB)* [@token TAB] #CRC ETX
+
+A field is two letters and its value; its bytes are 0x20 to 0xFF of WINDOWS-1250, so no text
+can end a field or a frame: what has control characters is refused here. A `#` may stand in
+a value; the checksum follows the last one.
+"""
+
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hw.errors import DeviceRefused
+from hw.fiscal import (
+    LETTERS,
+    DepositLine,
+    FiscalLine,
+    FiscalReceipt,
+    Means,
+    Vat,
+    VatTable,
+)
+
+STX, TAB, ETX = b"\x02", b"\x09", b"\x03"
+
+CODE_PAGE = "cp1250"
+"""The devices' default; another one is set in their menu, and must not be."""
+
+MAX_FRAME = 4096
+"""Bytes; beyond it there is no frame, only noise. The longest we use is a QR code's."""
+
+TOKENS = 10_000
+
+MEANS: Mapping[Means, int] = {
+    "cash": 0,
+    "card": 2,
+    "cheque": 3,
+    "voucher": 4,
+    "credit": 5,
+    "other": 6,
+    "mobile": 6,
+    "transfer": 8,
+}
+"""`trpayment ty`; a phone is "other" and goes by its name."""
+
+EXEMPT, UNUSED = 10_000, 10_100
+"""Rates 100,00 and 101,00 in `vatget`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One order to the printer. `!` before the name: to be answered out of turn."""
+
+    name: str
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What was received, either way."""
+
+    name: str
+    """Of the command it answers; `ERR` when the printer could not read the frame."""
+
+    fields: Mapping[str, str]
+    token: int | None = None
+    error: int | None = None
+
+
+def checksum(body: bytes) -> bytes:
+    """CRC-16 with polynomial 1021 and start 0000, as four upper-case hex digits."""
+    return b"%04X" % binascii.crc_hqx(body, 0)
+
+
+def command(name: str, **fields: str | int | bool) -> Command:
+    """Make a command; fields go in the order given, booleans as 1 and 0."""
+    return Command(name, tuple((field, _value(value)) for field, value in fields.items()))
+
+
+def encode(order: Command, token: int | None = None, *, error: int | None = None) -> bytes:
+    """One frame.
+
+    Raises:
+        DeviceRefused: A value has characters the printer cannot take.
+    """
+    parts = [order.name.encode("ascii")]
+    if token is not None:
+        parts.append(b"@%04d" % token)
+    if error is not None:
+        parts.append(b"?%d" % error)
+    parts += [name.encode("ascii") + text_bytes(value) for name, value in order.fields]
+    body = b"".join(part + TAB for part in parts)
+    return STX + body + b"#" + checksum(body) + ETX
+
+
+def text_bytes(text: str) -> bytes:
+    """Text in the printer's code page.
+
+    Raises:
+        DeviceRefused: A character is not in it, or is a control character.
+    """
+    try:
+        data = text.encode(CODE_PAGE)
+    except UnicodeEncodeError as error:
+        raise _bad_text(text, text[error.start]) from None
+    for char, byte in zip(text, data, strict=True):
+        if byte < 0x20 or byte == 0x7F:
+            raise _bad_text(text, char)
+    return data
+
+
+class FrameParser:
+    """Picks whole, undamaged frames out of whatever bytes arrive, split anyhow."""
+
+    def __init__(self) -> None:
+        self.damaged = 0
+        """Frames dropped for their checksum or form."""
+
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Take bytes; the frames they complete. What is between frames is noise."""
+        self._rest += data
+        frames = []
+        while (end := self._rest.find(ETX)) >= 0:
+            piece, self._rest = self._rest[:end], self._rest[end + 1 :]
+            # A frame that broke off is followed by the next one's STX: begin at the last.
+            _, start, body = piece.rpartition(STX)
+            if start and (frame := self._read(body)) is not None:
+                frames.append(frame)
+        start_at = self._rest.rfind(STX)
+        self._rest = self._rest[start_at:] if start_at >= 0 else b""
+        if len(self._rest) > MAX_FRAME:
+            self._rest = b""
+            self.damaged += 1
+        return frames
+
+    def _read(self, body: bytes) -> Frame | None:
+        told, hash_sign, crc = body.rpartition(b"#")
+        parts = told.split(TAB)
+        good = hash_sign and checksum(told) == crc and len(parts) > 1
+        # Before the checksum stands a TAB, except after an error number in the specification.
+        if not good or (parts[-1] and not parts[-1].startswith(b"?")):
+            self.damaged += 1
+            return None
+        fields: dict[str, str] = {}
+        token = error = None
+        for part in filter(None, parts[1:]):
+            head, tail = part[:1], part[1:]
+            if head == b"@" and tail.isdigit():
+                token = int(tail)
+            elif head == b"?" and tail.isdigit():
+                error = int(tail)
+            else:
+                field = part[:2].decode("ascii", "replace")
+                fields[field] = part[2:].decode(CODE_PAGE, "replace")
+        name = parts[0].decode("ascii", "replace")
+        if error is None and name == "ERR" and fields.get("er", "").isdigit():
+            error = int(fields["er"])
+        return Frame(name, fields, token, error)
+
+
+def opening(receipt: FiscalReceipt, table: VatTable) -> list[Command]:
+    """All of a receipt but its end, in order.
+
+    Raises:
+        DeviceRefused: A text is too long or has characters the printer lacks, or the
+            printer has no such rate.
+    """
+    footer = command(
+        "ftrcfg",
+        ca=False,  # this cashier and till on the next print only
+        bb=1 if receipt.qr else 0,
+    )
+    named = (("cc", receipt.cashier, 32), ("cn", receipt.register, 8), ("sn", receipt.number, 30))
+    extra = tuple((field, _short(text, most)) for field, text, most in named if text)
+    orders = [Command(footer.name, footer.fields + extra)]
+    if receipt.qr:
+        orders.append(command("qrcode", px=4, tx=_short(receipt.qr, 271)))
+    orders.append(command("trinit", bm=True))
+    orders += [_line(line, table) for line in receipt.lines]
+    orders += [_deposit(line) for line in receipt.deposits]
+    if receipt.nip:
+        orders.append(command("trnipset", ni=receipt.nip))
+    if receipt.e_paragon:
+        orders.append(command("eparagonidznext", id=_short(receipt.e_paragon, 128)))
+    orders += [
+        _payment(MEANS[tender.means], tender.amount_minor, tender.name)
+        for tender in receipt.payments
+    ]
+    if receipt.change_minor:
+        orders.append(_payment(0, receipt.change_minor, "", change=True))
+    for order in orders:
+        encode(order)  # nothing is sent of a receipt that cannot be sent whole
+    return orders
+
+
+def ending(receipt: FiscalReceipt) -> Command:
+    """`trend` with every control total the printer offers to check."""
+    return command(
+        "trend",
+        to=receipt.total_minor,
+        op=receipt.deposits_out_minor,
+        om=receipt.deposits_in_minor,
+        fp=receipt.paid_minor,
+        re=receipt.change_minor,
+        fe=True,
+    )
+
+
+def vat_table(fields: Mapping[str, str]) -> VatTable:
+    """Fields `va` to `vg` of `vatget`, as in `va23,00`."""
+    rates = []
+    for letter in LETTERS:
+        text = fields.get(f"v{letter.lower()}", "101,00")
+        whole, _, cents = text.replace(".", ",").partition(",")
+        value = int(whole or 0) * 100 + int((cents + "00")[:2])
+        if value != UNUSED:
+            exempt = value == EXEMPT
+            rates.append((letter, Vat(0 if exempt else value, exempt=exempt)))
+    return VatTable(tuple(rates))
+
+
+def rate_field(vat: Vat | None) -> str:
+    """A rate as `vatget` tells it; None: the letter is not in use."""
+    value = UNUSED if vat is None else EXEMPT if vat.exempt else vat.basis_points
+    return f"{value // 100},{value % 100:02}"
+
+
+def decimal(milli: int) -> str:
+    """Thousandths as the printer reads a quantity: 1500 is `1.5`."""
+    whole, part = divmod(milli, 1000)
+    return f"{whole}.{part:03}".rstrip("0").rstrip(".")
+
+
+def milli(text: str) -> int:
+    """The other way; anything finer than a thousandth is cut.
+
+    Raises:
+        ValueError: It is no number.
+    """
+    whole, _, part = text.replace(",", ".").partition(".")
+    return int(whole or 0) * 1000 + int((part + "000")[:3])
+
+
+def truth(text: str) -> bool:
+    """A BOOL, as either side writes it."""
+    return text[:1] in {"1", "t", "T", "Y", "y"}
+
+
+def _line(line: FiscalLine, table: VatTable) -> Command:
+    order = command(
+        "trline",
+        na=_short(line.name, 80),
+        vt=LETTERS.index(table.letter(line.vat)),
+        pr=line.unit_minor,
+        wa=line.gross_minor,
+        il=decimal(line.quantity_milli),
+        st=line.storno,
+    )
+    more = [("jm", _short(line.unit, 4))] if line.unit else []
+    if line.discount_minor:
+        more += [("rd", "1"), ("rn", _short(line.discount_name, 25))]
+        more += [("rw", str(line.discount_minor))]
+    return Command(order.name, order.fields + tuple(more))
+
+
+def _deposit(line: DepositLine) -> Command:
+    return command(
+        "trpack",
+        ne=line.returned,
+        pr=line.unit_minor,
+        il=line.count,
+        wa=line.total_minor,
+        de=_short(line.name, 50),
+    )
+
+
+def _payment(kind: int, amount_minor: int, name: str, *, change: bool = False) -> Command:
+    order = command("trpayment", ty=kind, wa=amount_minor, re=change)
+    named = (("na", _short(name, 25)),) if name else ()
+    return Command(order.name, order.fields + named)
+
+
+def _short(text: str, most: int) -> str:
+    if len(text) > most:
+        raise DeviceRefused(
+            f"Text {text[:40]!r}: expected at most {most} characters, got {len(text)}.",
+            cure="Shorten it.",
+        )
+    return text
+
+
+def _value(value: str | int) -> str:
+    return str(int(value)) if isinstance(value, int) else value
+
+
+def _bad_text(text: str, char: str) -> DeviceRefused:
+    return DeviceRefused(
+        f"Text {text[:80]!r}: expected printable characters of WINDOWS-1250, got {char!r}.",
+        cure="Give the article a fiscal name of letters the printer has.",
+    )
