@@ -14,6 +14,7 @@ from hw.device import Device
 from hw.errors import DeviceMisconfigured
 
 DRIVERS: Mapping[str, str] = {
+    "fiscal.posnet": "hw.posnet.driver:PosnetPrinter",
     "printer.escpos": "hw.escpos.driver:EscposPrinter",
     "scanner.serial": "hw.scanner.driver:SerialScanner",
 }

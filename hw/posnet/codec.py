@@ -11,7 +11,7 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hw.errors import DeviceRefused
+from hw.errors import DeviceRefused, DeviceUnavailable
 from hw.fiscal import (
     LETTERS,
     DepositLine,
@@ -66,6 +66,44 @@ class Frame:
     fields: Mapping[str, str]
     token: int | None = None
     error: int | None = None
+
+    def text(self, field: str) -> str:
+        """A field that must be there.
+
+        Raises:
+            DeviceUnavailable: It is not: this is no printer of this protocol.
+        """
+        if field not in self.fields:
+            raise self._odd(field, "text")
+        return self.fields[field]
+
+    def number(self, field: str) -> int:
+        """A field that must be a whole number.
+
+        Raises:
+            DeviceUnavailable: It is not.
+        """
+        text = self.text(field)
+        if not (text.isascii() and text.isdigit()):
+            raise self._odd(field, "a whole number")
+        return int(text)
+
+    def flag(self, field: str) -> bool:
+        """A field that must be a BOOL.
+
+        Raises:
+            DeviceUnavailable: It is not.
+        """
+        if (text := self.text(field)) not in {"0", "1", *"tTyYnN"}:
+            raise self._odd(field, f"T or N, not {text!r}")
+        return truth(text)
+
+    def _odd(self, field: str, expected: str) -> DeviceUnavailable:
+        return DeviceUnavailable(
+            f"Printer's answer to {self.name}: expected {field} to be {expected}, "
+            f"got {dict(self.fields)!r}.",
+            cure="Make sure that it is a POSNET ONLINE printer.",
+        )
 
 
 def checksum(body: bytes) -> bytes:
@@ -210,12 +248,15 @@ def ending(receipt: FiscalReceipt) -> Command:
 
 
 def vat_table(fields: Mapping[str, str]) -> VatTable:
-    """Fields `va` to `vg` of `vatget`, as in `va23,00`."""
+    """Fields `va` to `vg` of `vatget`, as in `va23,00`.
+
+    Raises:
+        DeviceUnavailable: They are no percentages.
+    """
     rates = []
     for letter in LETTERS:
         text = fields.get(f"v{letter.lower()}", "101,00")
-        whole, _, cents = text.replace(".", ",").partition(",")
-        value = int(whole or 0) * 100 + int((cents + "00")[:2])
+        value = _percent(letter, text)
         if value != UNUSED:
             exempt = value == EXEMPT
             rates.append((letter, Vat(0 if exempt else value, exempt=exempt)))
@@ -247,6 +288,17 @@ def milli(text: str) -> int:
 def truth(text: str) -> bool:
     """A BOOL, as either side writes it."""
     return text[:1] in {"1", "t", "T", "Y", "y"}
+
+
+def _percent(letter: str, text: str) -> int:
+    whole, _, cents = text.replace(".", ",").partition(",")
+    digits = whole + (cents + "00")[:2]
+    if not (digits.isascii() and digits.isdigit()):
+        raise DeviceUnavailable(
+            f"Printer's VAT rate {letter}: expected a percentage, got {text[:20]!r}.",
+            cure="Make sure that it is a POSNET ONLINE printer.",
+        )
+    return int(digits)
 
 
 def _line(line: FiscalLine, table: VatTable) -> Command:
