@@ -27,6 +27,11 @@ MAX_MINOR = 99_999_999_99
 """The smallest of the devices' bounds on one amount (POSNET `Kwota`)."""
 
 
+CODE_PAGE = "cp1250"
+"""What the paper of Polish fiscal printers can show: POSNET's default page, and the page
+NoviAPI's own XML packets are in [M: NoviAPI itself is UTF-8 and does not say]."""
+
+
 @dataclass(frozen=True, slots=True)
 class Vat:
     """A rate by what it is, never by its letter: the letter is the device's business."""
@@ -348,6 +353,27 @@ class TaxOffice:
         if self.failed_at is None or self.failed_at <= self.reached_at:
             return 0.0
         return (now - self.reached_at).total_seconds()
+
+
+def printable(text: str, most: int) -> str:
+    """The same text, if a fiscal printer can take it as it is. Nothing is replaced or cut.
+
+    Raises:
+        DeviceRefused: It is too long, or has control characters or letters the paper lacks.
+    """
+    if len(text) > most:
+        raise DeviceRefused(
+            f"Text {text[:40]!r}: expected at most {most} characters, got {len(text)}.",
+            cure="Shorten it.",
+        )
+    for char in text:
+        byte = char.encode(CODE_PAGE, "ignore")
+        if not byte or byte[0] < 0x20 or byte[0] == 0x7F:
+            raise DeviceRefused(
+                f"Text {text[:80]!r}: expected printable characters of WINDOWS-1250, got {char!r}.",
+                cure="Give the article a fiscal name of letters the printer has.",
+            )
+    return text
 
 
 def _undone(line: FiscalLine) -> FiscalLine:

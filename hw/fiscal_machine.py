@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Literal
 
 from hw.fiscal import LETTERS, Vat
-from hw.paper import WIDTH, Mark, Qr, centred, pair, wrapped
+from hw.layout import fit_columns
+from hw.paper import WIDTH, Mark, Qr, centred, pair
 
 DAY_LIMIT_MINOR = 499_999_999_99
 """Of one rate between two daily reports."""
@@ -389,11 +390,12 @@ class FiscalMachine:
                 yield centred("#STORNO#")
             count = f"{_amount(sold.milli)} {sold.unit}".rstrip()
             right = f"{count} x{_money(sold.price)} {_money(sign * sold.total)}{sold.letter}"
-            yield from wrapped(sold.name, right)
+            yield from fit_columns(sold.name, right, WIDTH)
             if sold.discount:
-                yield from wrapped(
-                    f"OPUST {sold.discount_name}".rstrip(),
+                yield from fit_columns(
+                    f"OPUST {sold.discount_name}",
                     f"{_money(-sign * sold.discount)}{sold.letter}",
+                    WIDTH,
                 )
 
     def _receipt(self, draft: Draft) -> Iterable[Mark]:
@@ -439,7 +441,7 @@ class FiscalMachine:
                 yield f"OPAKOWANIA ZWROTNE {title}"
             for name, count, price, _ in packs:
                 amount = _money(-count * price if back else count * price)
-                yield from wrapped(f" {name}", f"{count}x{_money(price)} {amount}")
+                yield from fit_columns(name, f"{count}x{_money(price)} {amount}", WIDTH)
         balance = draft.packs_minor(returned=False) - draft.packs_minor(returned=True)
         yield pair("OPAKOWANIA ZWROTNE SUMA", _money(balance))
         yield pair("DO ZAPŁATY", f"{_money(draft.due)} PLN")

@@ -31,7 +31,7 @@ class Evidence:
     """Unique number of the device."""
 
     document: str
-    """Number of the receipt, as printed on it; empty when only `memory_id` is known."""
+    """Number of the receipt, as the device tells it; empty when it could not be told."""
 
     memory_id: int | None = None
     """Number of the document in the device's protected memory (JPKID)."""

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import wrap
 from typing import TypeAlias
 
 WIDTH = 40
@@ -38,13 +37,6 @@ def centred(text: str) -> str:
 def pair(left: str, right: str) -> str:
     """Left and right of one line; the left is cut, the right never."""
     return left[: WIDTH - len(right) - 1].ljust(WIDTH - len(right)) + right
-
-
-def wrapped(left: str, right: str) -> list[str]:
-    """As `pair`, but the left goes on over as many lines as it needs."""
-    if len(left) + 1 + len(right) <= WIDTH:
-        return [pair(left, right)]
-    return [*wrap(left, WIDTH), right.rjust(WIDTH)]
 
 
 def draw(marks: Sequence[Mark], file: Path) -> None:

@@ -14,6 +14,7 @@ from hw.device import Device
 from hw.errors import DeviceMisconfigured
 
 DRIVERS: Mapping[str, str] = {
+    "fiscal.noviapi": "hw.noviapi.driver:NoviapiPrinter",
     "fiscal.posnet": "hw.posnet.driver:PosnetPrinter",
     "printer.escpos": "hw.escpos.driver:EscposPrinter",
     "scanner.serial": "hw.scanner.driver:SerialScanner",
@@ -29,7 +30,7 @@ class DeviceConfig:
     """A key of `DRIVERS`."""
 
     url: str
-    """Where it is plugged in: `serial:/dev/…` or `tcp:host:port`."""
+    """Where it is plugged in: `serial:/dev/…`, `tcp:host:port` or `http://host:port`."""
 
     till: str | None = None
     """None: shared by all tills."""

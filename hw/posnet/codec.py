@@ -11,8 +11,9 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hw.errors import DeviceRefused, DeviceUnavailable
+from hw.errors import DeviceUnavailable
 from hw.fiscal import (
+    CODE_PAGE,
     LETTERS,
     DepositLine,
     FiscalLine,
@@ -20,12 +21,10 @@ from hw.fiscal import (
     Means,
     Vat,
     VatTable,
+    printable,
 )
 
 STX, TAB, ETX = b"\x02", b"\x09", b"\x03"
-
-CODE_PAGE = "cp1250"
-"""The devices' default; another one is set in their menu, and must not be."""
 
 MAX_FRAME = 4096
 """Bytes; beyond it there is no frame, only noise. The longest we use is a QR code's."""
@@ -127,25 +126,12 @@ def encode(order: Command, token: int | None = None, *, error: int | None = None
         parts.append(b"@%04d" % token)
     if error is not None:
         parts.append(b"?%d" % error)
-    parts += [name.encode("ascii") + text_bytes(value) for name, value in order.fields]
+    parts += [
+        name.encode("ascii") + printable(value, MAX_FRAME).encode(CODE_PAGE)
+        for name, value in order.fields
+    ]
     body = b"".join(part + TAB for part in parts)
     return STX + body + b"#" + checksum(body) + ETX
-
-
-def text_bytes(text: str) -> bytes:
-    """Text in the printer's code page.
-
-    Raises:
-        DeviceRefused: A character is not in it, or is a control character.
-    """
-    try:
-        data = text.encode(CODE_PAGE)
-    except UnicodeEncodeError as error:
-        raise _bad_text(text, text[error.start]) from None
-    for char, byte in zip(text, data, strict=True):
-        if byte < 0x20 or byte == 0x7F:
-            raise _bad_text(text, char)
-    return data
 
 
 class FrameParser:
@@ -212,17 +198,17 @@ def opening(receipt: FiscalReceipt, table: VatTable) -> list[Command]:
         bb=1 if receipt.qr else 0,
     )
     named = (("cc", receipt.cashier, 32), ("cn", receipt.register, 8), ("sn", receipt.number, 30))
-    extra = tuple((field, _short(text, most)) for field, text, most in named if text)
+    extra = tuple((field, printable(text, most)) for field, text, most in named if text)
     orders = [Command(footer.name, footer.fields + extra)]
     if receipt.qr:
-        orders.append(command("qrcode", px=4, tx=_short(receipt.qr, 271)))
+        orders.append(command("qrcode", px=4, tx=printable(receipt.qr, 271)))
     orders.append(command("trinit", bm=True))
     orders += [_line(line, table) for line in receipt.lines]
     orders += [_deposit(line) for line in receipt.deposits]
     if receipt.nip:
         orders.append(command("trnipset", ni=receipt.nip))
     if receipt.e_paragon:
-        orders.append(command("eparagonidznext", id=_short(receipt.e_paragon, 128)))
+        orders.append(command("eparagonidznext", id=printable(receipt.e_paragon, 128)))
     orders += [
         _payment(MEANS[tender.means], tender.amount_minor, tender.name)
         for tender in receipt.payments
@@ -304,16 +290,16 @@ def _percent(letter: str, text: str) -> int:
 def _line(line: FiscalLine, table: VatTable) -> Command:
     order = command(
         "trline",
-        na=_short(line.name, 80),
+        na=printable(line.name, 80),
         vt=LETTERS.index(table.letter(line.vat)),
         pr=line.unit_minor,
         wa=line.gross_minor,
         il=decimal(line.quantity_milli),
         st=line.storno,
     )
-    more = [("jm", _short(line.unit, 4))] if line.unit else []
+    more = [("jm", printable(line.unit, 4))] if line.unit else []
     if line.discount_minor:
-        more += [("rd", "1"), ("rn", _short(line.discount_name, 25))]
+        more += [("rd", "1"), ("rn", printable(line.discount_name, 25))]
         more += [("rw", str(line.discount_minor))]
     return Command(order.name, order.fields + tuple(more))
 
@@ -325,31 +311,15 @@ def _deposit(line: DepositLine) -> Command:
         pr=line.unit_minor,
         il=line.count,
         wa=line.total_minor,
-        de=_short(line.name, 50),
+        de=printable(line.name, 50),
     )
 
 
 def _payment(kind: int, amount_minor: int, name: str, *, change: bool = False) -> Command:
     order = command("trpayment", ty=kind, wa=amount_minor, re=change)
-    named = (("na", _short(name, 25)),) if name else ()
+    named = (("na", printable(name, 25)),) if name else ()
     return Command(order.name, order.fields + named)
-
-
-def _short(text: str, most: int) -> str:
-    if len(text) > most:
-        raise DeviceRefused(
-            f"Text {text[:40]!r}: expected at most {most} characters, got {len(text)}.",
-            cure="Shorten it.",
-        )
-    return text
 
 
 def _value(value: str | int) -> str:
     return str(int(value)) if isinstance(value, int) else value
-
-
-def _bad_text(text: str, char: str) -> DeviceRefused:
-    return DeviceRefused(
-        f"Text {text[:80]!r}: expected printable characters of WINDOWS-1250, got {char!r}.",
-        cure="Give the article a fiscal name of letters the printer has.",
-    )

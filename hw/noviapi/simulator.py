@@ -1,0 +1,438 @@
+"""A NoviAPI fiscal printer on a real socket.
+
+    python -m hw.noviapi.simulator --listen 127.0.0.1:8888 --keep receipts.jsonl --png FOLDER
+
+prints the address it listens on, then keeps every document as one JSON line `{"kind",
+"number", "text"}` (and as `FOLDER/number.png`). Accidents are switched by lines on standard
+input:
+
+`drop-before METHOD:KIND`, `drop-after METHOD:KIND` (`PUT:receipt`; cut the connection when that
+request comes: not executed, executed), `half METHOD:KIND` (half of its answer, then a cut),
+`cut-in N`, `cut-out N` (at the Nth byte received, sent), `noise`, `garbled`, `mute`, `stale`
+`on | off` (garbage before each answer, a damaged answer, none at all, every token void),
+`slow SECONDS`, `hang on | off` (dead), `paper out | out after N | ok`, `cover open | closed`,
+`busy on | off` (another computer took the port: 403), `refuse N` (that many connections),
+`power` (all lines cut; stored requests stay), `forget` (its queue is erased), `foreign
+GROSZ` (another computer sells something), `midnight` (it is the next day).
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from aiohttp import web
+
+from hw.console import Lines
+from hw.fiscal_machine import FiscalMachine, Sold
+from hw.noviapi.machine import (
+    Conflict,
+    Invalid,
+    NotThere,
+    NoviapiMachine,
+    Request,
+    TooMany,
+)
+from hw.paper import draw
+
+READ_SIZE = 4096
+KINDS = ("receipt", "daily_report", "status")
+
+
+@dataclass(slots=True)
+class Faults:
+    """What goes wrong on the line."""
+
+    drop_before: str = ""
+    drop_after: str = ""
+    half: str = ""
+    noise: bool = False
+    garbled: bool = False
+    mute: bool = False
+    stale: bool = False
+    hang: bool = False
+    busy: bool = False
+    slow_s: float = 0.0
+    refuse: int = 0
+    cut_in: int | None = None
+    cut_out: int | None = None
+    """Both count down, and are over once they have struck."""
+
+
+class NoviapiSimulator:
+    """One printer. Its HTTP server stands behind a door that counts and cuts bytes."""
+
+    def __init__(
+        self,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
+        module: FiscalMachine | None = None,
+        keep: Path | None = None,
+        pictures: Path | None = None,
+    ) -> None:
+        self.days = 0
+        """Midnights that were switched."""
+
+        self.module = module or FiscalMachine(
+            now=lambda: now() + timedelta(days=self.days), unique_number="ZBN 1901007094"
+        )
+        self.machine = NoviapiMachine(self.module)
+        self.faults = Faults()
+        self._keep, self._pictures, self._kept = keep, pictures, 0
+        self._runner: web.AppRunner | None = None
+        self._door: asyncio.Server | None = None
+        self._inside = ("", 0)
+        self._lines: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._running = asyncio.Event()
+        self._running.set()
+        self._changed = asyncio.Condition()
+
+    async def listen(self, host: str = "127.0.0.1", port: int = 0) -> tuple[str, int]:
+        """Switch on; the address, with the port chosen if it was 0."""
+        app = web.Application(middlewares=[self._around])
+        app.router.add_get("/api/v1", self._hello)
+        app.router.add_get("/api/v1/token", self._get_token)
+        app.router.add_patch("/api/v1/token", self._patch_token)
+        app.router.add_get("/api/v1/queue", self._queue)
+        app.router.add_delete("/api/v1/queue", self._empty_queue)
+        for kind in KINDS:
+            app.router.add_post(f"/api/v1/{kind}", self._post)
+            app.router.add_put(f"/api/v1/{kind}/{{id}}", self._put)
+            app.router.add_get(f"/api/v1/{kind}/{{id}}", self._get)
+            app.router.add_delete(f"/api/v1/{kind}/{{id}}", self._delete)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, shutdown_timeout=0.1)
+        await site.start()
+        self._inside = self._runner.addresses[0][:2]
+        self._door = await asyncio.start_server(self._knock, host, port)
+        name = self._door.sockets[0].getsockname()
+        return name[0], name[1]
+
+    async def close(self) -> None:
+        """Switch off; counters, memories and stored requests stay in `machine`."""
+        self.set_hang(hang=False)
+        if self._door is not None:
+            self._door.close()
+        self._cut_all()
+        for task in (tasks := list(self._tasks)):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self.record()
+
+    def set_hang(self, *, hang: bool) -> None:
+        """Stop answering, or go on with what has arrived."""
+        self.faults.hang = hang
+        if hang:
+            self._running.clear()
+        else:
+            self._running.set()
+
+    def lose_power(self) -> None:
+        """All lines are cut; it is on again at once."""
+        self._cut_all()
+        self.module.lose_power()
+
+    def resume(self) -> None:
+        """Do what was waiting for help."""
+        self.machine.work()
+        self.record()
+        task = asyncio.create_task(self._notify())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def record(self) -> None:
+        """Write finished documents down."""
+        for document in self.module.documents[self._kept :]:
+            self._kept += 1
+            if self._keep is not None:
+                row = {"kind": document.kind, "number": document.number, "text": document.text}
+                with self._keep.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            if self._pictures is not None:
+                draw(document.paper, self._pictures / f"{document.number}.png")
+
+    # The door: bytes, counted.
+
+    def _knock(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.faults.refuse > 0:
+            self.faults.refuse -= 1
+            writer.transport.abort()
+            return
+        task = asyncio.create_task(self._carry(reader, writer), name="simulated door")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection(*self._inside)
+        self._lines.add(writer)
+        ways = (
+            self._pump(reader, inner_writer, "cut_in"),
+            self._pump(inner_reader, writer, "cut_out"),
+        )
+        pumps = [asyncio.create_task(way, name="simulated line") for way in ways]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+            self._lines.discard(writer)
+            writer.transport.abort()
+            inner_writer.transport.abort()
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: str
+    ) -> None:
+        """Until either side ends it, or the count runs out."""
+        with suppress(OSError):
+            while data := await reader.read(READ_SIZE):
+                await self._running.wait()
+                if way == "cut_out":
+                    if self.faults.mute:
+                        continue
+                    data = self._spoiled(data)
+                left = getattr(self.faults, way)
+                if left is not None:
+                    data = data[:left]
+                    setattr(self.faults, way, left - len(data))
+                writer.write(data)
+                await writer.drain()
+                if left is not None and left == len(data):
+                    setattr(self.faults, way, None)
+                    # What was let through must arrive before the line falls.
+                    if way == "cut_in":
+                        await self._settled()
+                    return
+
+    async def _settled(self) -> None:
+        """A few turns, so that the inner server has read what it was given."""
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    def _spoiled(self, data: bytes) -> bytes:
+        if self.faults.noise:
+            data = b"\x00\xff#\r\n" + data
+        if self.faults.garbled:
+            data = data.replace(b'"', b"'")
+        return data
+
+    def _cut_all(self) -> None:
+        for writer in list(self._lines):
+            writer.transport.abort()
+
+    # The printer.
+
+    @web.middleware
+    async def _around(
+        self,
+        request: web.Request,
+        handler: Callable[[web.Request], object],
+    ) -> web.StreamResponse:
+        faults = self.faults
+        if faults.slow_s:
+            await asyncio.sleep(faults.slow_s)
+        name = (
+            f"{request.method}:{request.path.split('/')[3] if request.path.count('/') > 2 else ''}"
+        )
+        if faults.drop_before == name:
+            faults.drop_before = ""
+            return self._dropped(request)
+        if not name.endswith((":", ":token")) and (refused := self._authorised(request)):
+            return refused
+        try:
+            response: web.StreamResponse = await handler(request)  # type: ignore[misc]
+        except NotThere:
+            return _exception(404, 9, "Request not found")
+        except Invalid as wrong:
+            return _exception(400, 8, "JSON Validation Error", errors=[str(wrong)])
+        except Conflict as wrong:
+            return _exception(409, 10, str(wrong))
+        except TooMany as wrong:
+            return _exception(429, 11, "Too many tokens", allowed_refresh_date=str(wrong))
+        if faults.drop_after == name:
+            faults.drop_after = ""
+            return self._dropped(request)
+        if faults.half == name:
+            faults.half, faults.cut_out = "", 60
+        return response
+
+    def _dropped(self, request: web.Request) -> web.Response:
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response()
+
+    def _authorised(self, request: web.Request) -> web.Response | None:
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if self.faults.busy:
+            return _exception(403, 3, "Multiple access")
+        if self.faults.stale or not self.machine.knows(token):
+            return _exception(401, 2, "Unauthorized")
+        return None
+
+    async def _hello(self, _: web.Request) -> web.Response:
+        return web.Response()
+
+    async def _get_token(self, _: web.Request) -> web.Response:
+        return web.json_response(self.machine.new_token())
+
+    async def _patch_token(self, request: web.Request) -> web.Response:
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        told = self.machine.refreshed(token)
+        return _exception(401, 2, "Unauthorized") if told is None else web.json_response(told)
+
+    async def _queue(self, _: web.Request) -> web.Response:
+        waiting = [
+            r for r in self.machine.requests.values() if r.state in {"STORED", "QUEUED", "PENDING"}
+        ]
+        return web.json_response({"requests_in_queue": len(waiting)})
+
+    async def _empty_queue(self, _: web.Request) -> web.Response:
+        self.machine.empty_queue()
+        return web.json_response({"status": "DELETED"})
+
+    async def _post(self, request: web.Request) -> web.Response:
+        try:
+            body = await request.json()
+        except ValueError as wrong:
+            raise Invalid(str(wrong)) from wrong
+        stored = self.machine.post(_kind(request), body)
+        return web.json_response({"request": {"status": "STORED", "id": stored.id}}, status=201)
+
+    async def _put(self, request: web.Request) -> web.Response:
+        found = self.machine.confirm(_kind(request), request.match_info["id"])
+        self.machine.work()
+        self.record()
+        await self._notify()
+        return web.json_response({"request": {"status": "CONFIRMED", "id": found.id}})
+
+    async def _get(self, request: web.Request) -> web.Response:
+        kind, number = _kind(request), request.match_info["id"]
+        patience_s = int(request.query.get("timeout", "0")) / 1000
+        found = self.machine.find(kind, number)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s), self._changed:
+                await self._changed.wait_for(lambda: found.state in {"STORED", "DONE", "ERROR"})
+        return web.json_response(self._check(found))
+
+    def _check(self, found: Request) -> dict[str, object]:
+        told: dict[str, object] = {"status": found.state, "id": found.id}
+        if found.memory_id is not None:
+            told["jpkid"] = found.memory_id
+        if found.error is not None:
+            told["error"] = {"code": found.error[0], "description": found.error[1]}
+        if found.response:
+            told["response"] = found.response
+        return {"device": self.machine.trouble, "request": told}
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        self.machine.delete(_kind(request), request.match_info["id"])
+        return web.json_response({"request": {"status": "DELETED"}})
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+
+def _kind(request: web.Request) -> str:
+    """The word after `/api/v1/`."""
+    return [*request.path.split("/"), ""][3]
+
+
+def _exception(status: int, code: int, description: str, **more: object) -> web.Response:
+    told = {"code": code, "description": description, **more}
+    return web.json_response({"exception": told}, status=status)
+
+
+_SWITCHES = {"noise", "garbled", "mute", "stale", "busy"}
+
+
+def obey(simulator: NoviapiSimulator, line: str) -> None:
+    """Do what one line of the console says.
+
+    Raises:
+        ValueError: It says nothing we know.
+    """
+    words = line.split()
+    if not (_obey_line(simulator, words) or _obey_device(simulator, words)):
+        raise ValueError(f"unknown: {line!r}; see the head of hw/noviapi/simulator.py")
+    simulator.resume()
+
+
+def _obey_line(simulator: NoviapiSimulator, words: list[str]) -> bool:
+    """Accidents of the line; whether it was one."""
+    faults = simulator.faults
+    match words:
+        case [("drop-before" | "drop-after" | "half") as name, order]:
+            setattr(faults, name.replace("-", "_"), order)
+        case [name, ("on" | "off") as switch] if name in _SWITCHES:
+            setattr(faults, name, switch == "on")
+        case ["hang", ("on" | "off") as switch]:
+            simulator.set_hang(hang=switch == "on")
+        case ["slow", seconds]:
+            faults.slow_s = float(seconds)
+        case [("cut-in" | "cut-out" | "refuse") as name, count]:
+            setattr(faults, name.replace("-", "_"), int(count))
+        case _:
+            return False
+    return True
+
+
+def _obey_device(simulator: NoviapiSimulator, words: list[str]) -> bool:
+    """Accidents of the printer; whether it was one."""
+    machine, module = simulator.machine, simulator.module
+    match words:
+        case ["paper", "out", "after", lines]:
+            machine.lines_left = int(lines)
+        case ["paper", ("out" | "ok") as state]:
+            machine.paper_out = state == "out"
+        case ["cover", ("open" | "closed") as state]:
+            machine.cover_open = state == "open"
+        case ["power"]:
+            simulator.lose_power()
+        case ["forget"]:
+            machine.forget()
+        case ["foreign", grosz]:
+            price = int(grosz)
+            module.open()
+            module.sell(Sold(name="OBCY", letter="A", milli=1000, price=price, total=price))
+            module.finish()
+        case ["midnight"]:
+            simulator.days += 1
+        case _:
+            return False
+    return True
+
+
+async def main(arguments: list[str]) -> None:
+    """Run until interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m hw.noviapi.simulator")
+    parser.add_argument("--listen", default="127.0.0.1:8888", metavar="HOST:PORT")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="append documents as JSON lines")
+    parser.add_argument("--png", type=Path, metavar="FOLDER", help="draw each document there")
+    options = parser.parse_args(arguments)
+    host, _, port = options.listen.rpartition(":")
+    simulator = NoviapiSimulator(keep=options.keep, pictures=options.png)
+    try:
+        address = await simulator.listen(host, int(port))
+        sys.stdout.write(f"{address[0]}:{address[1]}\n")
+        sys.stdout.flush()
+        async for line in Lines(sys.stdin):
+            try:
+                obey(simulator, line)
+            except ValueError as error:
+                sys.stderr.write(f"{error}\n")
+    finally:
+        await simulator.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))
