@@ -28,35 +28,37 @@ class Jobs:
     def __init__(self, memory: Memory | None, device: str) -> None:
         self._memory = memory
         self._device = device
-        self._notes: dict[str, Note] | None = None
+        self._unsettled: dict[str, None] | None = None
 
     async def load(self) -> None:
-        """Read what was noted. Harmless when repeated.
+        """Read what is not settled. Harmless when repeated.
 
         Raises:
             DeviceMisconfigured: There is nowhere to note, or it cannot be read.
         """
-        if self._memory is None:
-            raise DeviceMisconfigured(
-                f"Device {self._device}: option state is missing; expected a file to note in "
-                "what was ordered.",
-                cure="Name a file in Karb's data folder.",
-            )
-        if self._notes is None:
-            self._notes = await self._memory.load()
+        if self._unsettled is None:
+            keys = await self._kept().pending()
+            self._unsettled = dict.fromkeys(key.removeprefix(_PREFIX) for key in keys)
 
-    def note_of(self, job: str) -> Note:
-        """What is noted of a job; empty when nothing is."""
-        return (self._notes or {}).get(_PREFIX + job, {})
+    async def note_of(self, job: str) -> Note:
+        """What is noted of a job; empty when nothing is.
 
-    def told(self, job: str, order: str | None = None) -> Outcome | None:
+        Raises:
+            DeviceMisconfigured: There is nowhere to note, or it cannot be read.
+        """
+        return await self._kept().load(_PREFIX + job)
+
+    async def told(self, job: str, order: str | None = None) -> Outcome | None:
         """What may be answered without asking the device; None: it must be asked or tried.
 
         Args:
             job: Its id.
             order: Digest of what is ordered now; another than before is refused.
+
+        Raises:
+            DeviceMisconfigured: There is nowhere to note, or it cannot be read.
         """
-        note = self.note_of(job)
+        note = await self.note_of(job)
         if note and order is not None and note["order"] != order:
             return Refused(
                 f"Job {job}: expected the same order as before, got another one.",
@@ -72,11 +74,7 @@ class Jobs:
 
     def unsettled(self) -> list[str]:
         """Jobs the device must be asked about, in the order begun."""
-        return [
-            key.removeprefix(_PREFIX)
-            for key, note in (self._notes or {}).items()
-            if key.startswith(_PREFIX) and note["stage"] in {"begun", "closing"}
-        ]
+        return list(self._unsettled or ())
 
     async def keep(self, job: str, stage: Stage, **facts: Any) -> None:
         """Note a step; facts noted earlier stay. On disk when it returns.
@@ -84,8 +82,14 @@ class Jobs:
         Raises:
             DeviceUnavailable: It could not be written; then nothing may be sent.
         """
-        before = {} if stage == "begun" else self.note_of(job)
-        await self._save(_PREFIX + job, {**before, **facts, "stage": stage})
+        before = {} if stage == "begun" else await self.note_of(job)
+        pending = stage in {"begun", "closing"}
+        await self._kept().save(_PREFIX + job, {**before, **facts, "stage": stage}, pending=pending)
+        unsettled = self._unsettled if self._unsettled is not None else {}
+        if pending:
+            unsettled.setdefault(job)
+        else:
+            unsettled.pop(job, None)
 
     async def settle(self, job: str, outcome: Outcome) -> Outcome:
         """Note how it ended; `Unknown` here means that no machine can tell.
@@ -110,9 +114,9 @@ class Jobs:
         Raises:
             DeviceUnavailable: It could not be written.
         """
-        note = self.note_of(job)
+        note = await self.note_of(job)
         if note.get("stage") not in {"begun", "closing", "person"}:
-            return self.told(job) or Refused(
+            return await self.told(job) or Refused(
                 f"Job {job}: expected one that is unknown, got one that is not.",
                 "Look its id up again.",
             )
@@ -123,9 +127,9 @@ class Jobs:
             return await self.settle(job, Done(f"{by} saw it"))
         return await self.settle(job, Fiscalised(f"{by} saw it", evidence))
 
-    def own(self, key: str) -> Note:
-        """A note of the driver's own."""
-        return (self._notes or {}).get(key, {})
+    async def own(self, key: str) -> Note:
+        """A note of the driver's own; empty when there is none."""
+        return await self._kept().load(key)
 
     async def keep_own(self, key: str, note: Mapping[str, Any]) -> None:
         """Keep a note of the driver's own.
@@ -133,12 +137,16 @@ class Jobs:
         Raises:
             DeviceUnavailable: It could not be written.
         """
-        await self._save(key, note)
+        await self._kept().save(key, note)
 
-    async def _save(self, key: str, note: Note) -> None:
-        assert self._memory is not None and self._notes is not None, "load() comes first"  # noqa: PT018, S101
-        await self._memory.save(key, note)
-        self._notes[key] = note
+    def _kept(self) -> Memory:
+        if self._memory is None:
+            raise DeviceMisconfigured(
+                f"Device {self._device}: option state is missing; expected a file to note in "
+                "what was ordered.",
+                cure="Name a file in Karb's data folder.",
+            )
+        return self._memory
 
 
 def digest(order: object) -> str:

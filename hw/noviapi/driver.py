@@ -13,7 +13,6 @@ queue was erased), the totals tell: they moved by exactly this receipt, or not a
 """
 
 import asyncio
-from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -94,7 +93,7 @@ class NoviapiPrinter:
                     self.id,
                     self._url,
                     timeout_s=self._answer_timeout_s,
-                    token=self._jobs.own("token"),
+                    token=await self._jobs.own("token"),
                     keep_token=self._keep_token,
                 )
             try:
@@ -124,13 +123,13 @@ class NoviapiPrinter:
     async def ask(self, job: str) -> Outcome:
         """See `FiscalPrinter.ask`."""
         async with self._lock:
-            note = self._jobs.note_of(job)
+            note = await self._jobs.note_of(job)
             if not note or note["stage"] == "refused":
                 return Refused(
                     note.get("problem", f"Job {job}: nothing is known of it."),
                     note.get("cure", "Order it."),
                 )
-            return self._jobs.told(job) or await self._resolve(job, confirm=False)
+            return await self._jobs.told(job) or await self._resolve(job, confirm=False)
 
     async def settle(self, job: str, *, document: str | None, by: str) -> Outcome:
         """See `FiscalPrinter.settle`."""
@@ -198,7 +197,7 @@ class NoviapiPrinter:
         async with self._lock:
             try:
                 await self._jobs.load()
-                outcome = self._jobs.told(job, order) or await self._settle_earlier(job)
+                outcome = await self._jobs.told(job, order) or await self._settle_earlier(job)
                 if outcome is not None:
                     return outcome
                 if isinstance(what, FiscalReceipt):
@@ -214,12 +213,12 @@ class NoviapiPrinter:
             if isinstance(outcome, Unknown):
                 if earlier == job:
                     return outcome
-                if self._jobs.told(earlier) is None:
+                if await self._jobs.told(earlier) is None:
                     return Refused(
                         f"Printer {self.id}: job {earlier} is not settled yet: {outcome.problem}",
                         outcome.cure,
                     )
-        return self._jobs.told(job)
+        return await self._jobs.told(job)
 
     async def _issue(self, receipt: FiscalReceipt, order: str) -> Outcome:
         """Print a receipt that is proven not to have been printed.
@@ -275,39 +274,47 @@ class NoviapiPrinter:
             reports=memory.reports,
             **facts,
         )
-        with suppress(DeviceUnavailable, DeviceRefused):
+        known: FiscalMemory | None = memory
+        try:
             await session.confirm(kind, number)
-        return await self._resolve(job, confirm=True)
+        except (DeviceUnavailable, DeviceRefused):
+            known = None  # who knows who answers next
+        return await self._resolve(job, confirm=True, known=known)
 
-    async def _resolve(self, job: str, *, confirm: bool) -> Outcome:
+    async def _resolve(
+        self, job: str, *, confirm: bool, known: FiscalMemory | None = None
+    ) -> Outcome:
         """Ask what became of a job, as long as there is hope of an answer.
 
         Args:
             job: It is begun or closing.
             confirm: Have it done if the confirmation did not arrive; otherwise withdraw it.
+            known: Who took the confirmation a moment ago.
         """
         loop = asyncio.get_running_loop()
         began, wait_s = loop.time(), 0.02
         while True:
             patience_s = self._resolve_timeout_s
             try:
-                check = await self._find_out(self._opened(), job, confirm=confirm)
+                check = await self._find_out(self._opened(), job, confirm=confirm, known=known)
                 if not isinstance(check, Check):
                     return check
                 problem = check.trouble or "it has not begun to print"
                 problem, patience_s = f"Printer {self.id}: {problem}.", self._job_timeout_s
             except (DeviceUnavailable, DeviceRefused, DeviceMisconfigured) as error:
-                problem = error.problem
+                problem, known = error.problem, None
             if self._session is None or loop.time() + wait_s > began + patience_s:
                 return Unknown(problem, ASK_AGAIN)
             await asyncio.sleep(wait_s)
             wait_s = min(1.0, 2 * wait_s)
 
-    async def _find_out(self, session: Session, job: str, *, confirm: bool) -> Outcome | Check:
+    async def _find_out(
+        self, session: Session, job: str, *, confirm: bool, known: FiscalMemory | None
+    ) -> Outcome | Check:
         """What became of it; the check while it is not over."""
-        note = self._jobs.note_of(job)
+        note = await self._jobs.note_of(job)
         kind, number = note["kind"], note["request"]
-        memory = await self._identify(session)
+        memory = known or await self._identify(session)
         if note["device"] != memory.unique_number:
             raise DeviceMisconfigured(
                 f"Printer {self.id}: job {job} went to {note['device']}, this is "

@@ -19,6 +19,9 @@ from hw.posnet.refusals import explain
 TOKEN_LIFE = timedelta(minutes=20)
 TOKENS_PER_HOUR = 10
 
+MAX_ANSWERED = 64
+"""Answered questions about itself that it remembers [M]."""
+
 _PAYMENTS = {
     "cash": "GOTÓWKA",
     "card": "KARTA",
@@ -138,6 +141,9 @@ class NoviapiMachine:
             hashlib.blake2b(seed, digest_size=16).hexdigest(), kind, body, self.module.reports
         )
         self.requests[request.id] = request
+        answered = [r.id for r in self.requests.values() if r.kind == "status" and r.response]
+        for old in answered[:-MAX_ANSWERED]:
+            del self.requests[old]
         return request
 
     def find(self, kind: str, number: str) -> Request:

@@ -302,7 +302,7 @@ class NoviapiSimulator:
     async def _post(self, request: web.Request) -> web.Response:
         try:
             body = await request.json()
-        except ValueError as wrong:
+        except (ValueError, OSError) as wrong:  # the line fell in the middle of it
             raise Invalid(str(wrong)) from wrong
         stored = self.machine.post(_kind(request), body)
         return web.json_response({"request": {"status": "STORED", "id": stored.id}}, status=201)

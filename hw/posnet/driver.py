@@ -118,13 +118,13 @@ class PosnetPrinter:
     async def ask(self, job: str) -> Outcome:
         """See `FiscalPrinter.ask`."""
         async with self._lock:
-            note = self._jobs.note_of(job)
+            note = await self._jobs.note_of(job)
             if not note or note["stage"] == "refused":
                 return Refused(
                     note.get("problem", f"Job {job}: nothing is known of it."),
                     note.get("cure", "Order it."),
                 )
-            return self._jobs.told(job) or await self._resolve(job)
+            return await self._jobs.told(job) or await self._resolve(job)
 
     async def settle(self, job: str, *, document: str | None, by: str) -> Outcome:
         """See `FiscalPrinter.settle`."""
@@ -208,7 +208,7 @@ class PosnetPrinter:
             settled = False
             try:
                 await self._jobs.load()
-                outcome = self._jobs.told(job, order) or await self._settle_earlier(job)
+                outcome = await self._jobs.told(job, order) or await self._settle_earlier(job)
                 if outcome is None and isinstance(what, FiscalReceipt):
                     outcome = await self._issue(what, order)
                 elif outcome is None and isinstance(what, Command):
@@ -230,12 +230,12 @@ class PosnetPrinter:
             if isinstance(outcome, Unknown):
                 if earlier == job:
                     return outcome
-                if self._jobs.told(earlier) is None:
+                if await self._jobs.told(earlier) is None:
                     return Refused(
                         f"Printer {self.id}: job {earlier} is not settled yet: {outcome.problem}",
                         outcome.cure,
                     )
-        return self._jobs.told(job)
+        return await self._jobs.told(job)
 
     async def _issue(self, receipt: FiscalReceipt, order: str) -> Outcome:
         """Print a receipt that is proven not to have been printed.
@@ -304,7 +304,7 @@ class PosnetPrinter:
             wait_s = min(1.0, 2 * wait_s)
 
     async def _find_out(self, session: Session, job: str, why: Refused | None) -> Outcome:
-        note = self._jobs.note_of(job)
+        note = await self._jobs.note_of(job)
         if note["device"] != session.device:
             raise DeviceMisconfigured(
                 f"Printer {self.id}: job {job} went to {note['device']}, this is {session.device}.",
@@ -393,7 +393,13 @@ class PosnetPrinter:
         if self._closed:
             self._opened()
         session = await self._alive()
-        status = self._status = await self._ask_status(session)
+        try:
+            status = await self._ask_status(session)
+        except DeviceUnavailable:
+            # It may have fallen while nobody spoke; nothing is begun yet.
+            session = await self._alive()
+            status = await self._ask_status(session)
+        self._status = status
         if status.transaction_open:
             raise DeviceRefused(
                 f"Printer {self.id}: a transaction is open on it that Karb did not begin.",
@@ -415,7 +421,7 @@ class PosnetPrinter:
         if self._closed:
             return self._opened()
         await self._drop()
-        first = int(self._jobs.own("tokens").get("next", 1)) % TOKENS
+        first = int((await self._jobs.own("tokens")).get("next", 1)) % TOKENS
         await self._jobs.keep_own("tokens", {"next": (first + TOKEN_BLOCK) % TOKENS})
         session = Session(self.id, answer_timeout_s=self._answer_timeout_s, first_token=first)
         try:

@@ -95,6 +95,9 @@ class PosnetSimulator:
         """Midnights that were switched."""
 
         self.module = module or FiscalMachine(now=lambda: now() + timedelta(days=self.days))
+        self.replug = False
+        """A serial cable that was pulled is put back at once."""
+
         self.machine = PosnetMachine(self.module)
         self.faults = Faults()
         self._keep, self._pictures, self._kept = keep, pictures, 0
@@ -120,11 +123,17 @@ class PosnetSimulator:
         def write(data: bytes) -> None:
             port.write(data)
 
-        connection = _Connection(write, port.unplug)
+        def drop() -> None:
+            port.unplug()
+            if self.replug:
+                self._connections.remove(connection)
+                self.plug(link)
+
+        connection = _Connection(write, drop)
         self._connections.append(connection)
 
         async def serve() -> None:
-            while True:
+            while not connection.gone:
                 await self._take(connection, await received.get())
 
         self._start(serve())
