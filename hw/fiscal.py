@@ -327,7 +327,8 @@ class Counters:
     """Cancelled since then."""
 
     last_document: int | None = None
-    """Number in the protected memory; grows for ever."""
+    """Number in the protected memory of the last receipt, or of the last document of any kind
+    where the device does not tell them apart; grows for ever."""
 
     by_letter_minor: tuple[tuple[str, int], ...] = ()
     """Gross of each rate since the last daily report."""

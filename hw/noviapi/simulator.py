@@ -6,10 +6,11 @@ prints the address it listens on, then keeps every document as one JSON line `{"
 "number", "text"}` (and as `FOLDER/number.png`). Accidents are switched by lines on standard
 input:
 
-`drop-before METHOD:KIND`, `drop-after METHOD:KIND` (`PUT:receipt`; cut the connection when that
-request comes: not executed, executed), `half METHOD:KIND` (half of its answer, then a cut),
-`cut-in N`, `cut-out N` (at the Nth byte received, sent), `noise`, `garbled`, `mute`, `stale`
-`on | off` (garbage before each answer, a damaged answer, none at all, every token void),
+`drop-before METHOD:KIND`, `drop-after METHOD:KIND [N]` (`PUT:receipt`; cut the connection when
+that request comes: not executed, executed; then refuse N), `half METHOD:KIND` (half of its
+answer, then a cut), `cut-in N`, `cut-out N` (at the Nth byte received, sent), `noise`,
+`garbled`, `mute`, `stale` `on | off` (garbage before each answer, a damaged answer, none at
+all, every token void),
 `slow SECONDS`, `hang on | off` (dead), `paper out | out after N | ok`, `cover open | closed`,
 `busy on | off` (another computer took the port: 403), `refuse N` (that many connections),
 `power` (all lines cut; stored requests stay), `forget` (its queue is erased), `foreign
@@ -59,6 +60,9 @@ class Faults:
     busy: bool = False
     slow_s: float = 0.0
     refuse: int = 0
+    then_refuse: int = 0
+    """So many connections after the next drop."""
+
     cut_in: int | None = None
     cut_out: int | None = None
     """Both count down, and are over once they have struck."""
@@ -106,9 +110,9 @@ class NoviapiSimulator:
             app.router.add_put(f"/api/v1/{kind}/{{id}}", self._put)
             app.router.add_get(f"/api/v1/{kind}/{{id}}", self._get)
             app.router.add_delete(f"/api/v1/{kind}/{{id}}", self._delete)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, shutdown_timeout=0.1)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         self._inside = self._runner.addresses[0][:2]
         self._door = await asyncio.start_server(self._knock, host, port)
@@ -167,27 +171,31 @@ class NoviapiSimulator:
             self.faults.refuse -= 1
             writer.transport.abort()
             return
+        self._lines.add(writer)
         task = asyncio.create_task(self._carry(reader, writer), name="simulated door")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inner_reader, inner_writer = await asyncio.open_connection(*self._inside)
-        self._lines.add(writer)
-        ways = (
-            self._pump(reader, inner_writer, "cut_in"),
-            self._pump(inner_reader, writer, "cut_out"),
-        )
-        pumps = [asyncio.create_task(way, name="simulated line") for way in ways]
+        pumps: list[asyncio.Task[None]] = []
+        inner_writer: asyncio.StreamWriter | None = None
         try:
+            inner_reader, inner_writer = await asyncio.open_connection(*self._inside)
+            ways = (
+                self._pump(reader, inner_writer, "cut_in"),
+                self._pump(inner_reader, writer, "cut_out"),
+            )
+            pumps = [asyncio.create_task(way, name="simulated line") for way in ways]
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            # First of all, and without waiting: closing may cancel us here too.
+            self._lines.discard(writer)
+            writer.transport.abort()
+            if inner_writer is not None:
+                inner_writer.transport.abort()
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            self._lines.discard(writer)
-            writer.transport.abort()
-            inner_writer.transport.abort()
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: str
@@ -260,6 +268,7 @@ class NoviapiSimulator:
             return _exception(429, 11, "Too many tokens", allowed_refresh_date=str(wrong))
         if faults.drop_after == name:
             faults.drop_after = ""
+            faults.refuse, faults.then_refuse = faults.refuse + faults.then_refuse, 0
             return self._dropped(request)
         if faults.half == name:
             faults.half, faults.cut_out = "", 60
@@ -373,6 +382,8 @@ def _obey_line(simulator: NoviapiSimulator, words: list[str]) -> bool:
     match words:
         case [("drop-before" | "drop-after" | "half") as name, order]:
             setattr(faults, name.replace("-", "_"), order)
+        case ["drop-after", order, count]:
+            faults.drop_after, faults.then_refuse = order, int(count)
         case [name, ("on" | "off") as switch] if name in _SWITCHES:
             setattr(faults, name, switch == "on")
         case ["hang", ("on" | "off") as switch]:

@@ -6,10 +6,11 @@ prints the address it listens on, then keeps every document as one JSON line `{"
 "number", "text"}` (and as `FOLDER/number.png`). Accidents are switched by lines on standard
 input:
 
-`drop-before NAME`, `drop-after NAME` (cut the connection when that command comes: not
-executed, executed), `half NAME` (half of its answer, then a cut), `cut-in N`, `cut-out N` (at
-the Nth byte received, sent), `noise`, `bad-crc`, `mute`, `stale`, `twice` `on | off` (garbage
-before, a damaged checksum on, no answer at all, an old answer before, or twice, each answer),
+`drop-before NAME`, `drop-after NAME [N]` (cut the connection when that command comes: not
+executed, executed; then refuse N), `half NAME` (half of its answer, then a cut), `cut-in N`,
+`cut-out N` (at the Nth byte received, sent), `noise`, `bad-crc`, `mute`, `stale`, `twice`
+`on | off` (garbage before, a damaged checksum on, no answer at all, an old answer before, or
+twice, each answer),
 `slow SECONDS`, `hang on | off` (dead), `operator on | off` (waits for a person; `!` commands are
 answered), `paper out | out after N | low | ok`, `cover open | closed`, `busy on | off`
 (another computer sells), `refuse N` (that many connections), `power` (all lines cut, working
@@ -56,6 +57,9 @@ class Faults:
     hang: bool = False
     slow_s: float = 0.0
     refuse: int = 0
+    then_refuse: int = 0
+    """So many connections after the next drop."""
+
     cut_in: int | None = None
     cut_out: int | None = None
     """Both count down, and are over once they have struck."""
@@ -241,6 +245,7 @@ class PosnetSimulator:
         self.record()  # what is confirmed is on record first
         if faults.drop_after == frame.name:
             faults.drop_after = ""
+            faults.refuse, faults.then_refuse = faults.refuse + faults.then_refuse, 0
             connection.cut()
         elif faults.half == frame.name:
             faults.half = ""
@@ -298,6 +303,8 @@ def _obey_line(simulator: PosnetSimulator, words: list[str]) -> bool:
     match words:
         case [("drop-before" | "drop-after" | "half") as name, order]:
             setattr(faults, name.replace("-", "_"), order)
+        case ["drop-after", order, count]:
+            faults.drop_after, faults.then_refuse = order, int(count)
         case [name, ("on" | "off") as switch] if name in _SWITCHES:
             setattr(faults, name.replace("-", "_"), switch == "on")
         case ["hang", ("on" | "off") as switch]:

@@ -134,9 +134,9 @@ async def cut_and_kill(rig, printer, way, count, tally):
     return fresh
 
 
-async def restarted(rig, printer):
+async def restarted(rig, printer, **options):
     await printer.close()
-    fresh = rig.make()
+    fresh = rig.make(**options)
     await fresh.open()
     return fresh
 
@@ -233,9 +233,9 @@ async def prove(name, folder, *, every=1, offset=0):
     return size, tallies
 
 
-def table(name, size, tallies, took_s):
+def table(name, size, tallies):
     """What to print."""
-    rows = [f"{name}: {size[0]} bytes to the printer, {size[1]} back, {took_s:.1f} s"]
+    rows = [f"{name}: a sale is {size[0]} bytes to the printer, {size[1]} back"]
     for way, tally in tallies.items():
         counts = ", ".join(f"{kind} {n}" for kind, n in sorted(tally.outcomes.items()))
         rows.append(
@@ -253,7 +253,8 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             began = time.monotonic()
             size, tallies = asyncio.run(prove(name, Path(folder), every=options.every))
-            print(table(name, size, tallies, time.monotonic() - began), flush=True)
+            print(table(name, size, tallies))
+            print(f"  {time.monotonic() - began:.1f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -181,8 +181,12 @@ class FiscalRig:
         )
         return self.kind(config, self.memory)
 
-    async def reconnect(self) -> None:
-        """After the simulator cut the connection, make it reachable again."""
+    def vanish(self, order: str = "") -> None:
+        """Cut the line once the last order is executed, and let nobody in until `back`."""
+        self.obey(f"drop-after {order or self.ending} 100000")
+
+    def back(self) -> None:
+        self.simulator.faults.refuse = 0
 
     async def stop(self) -> None:
         await self.simulator.close()
@@ -212,6 +216,17 @@ class SerialPosnetRig(PosnetRig):
         assert isinstance(self.simulator, PosnetSimulator)
         self.simulator.replug = True
         return self.simulator.plug(self.folder / "fiscal")
+
+    def vanish(self, order: str = "") -> None:
+        assert isinstance(self.simulator, PosnetSimulator)
+        self.simulator.replug = False
+        super().vanish(order)
+
+    def back(self) -> None:
+        assert isinstance(self.simulator, PosnetSimulator)
+        super().back()
+        self.simulator.replug = True
+        self.simulator.plug(self.folder / "fiscal")
 
 
 class NoviapiRig(FiscalRig):
