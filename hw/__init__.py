@@ -2,20 +2,25 @@
 
 What lives here:
 
-- `device`: the small protocols the rest of Karb sees (`Scanner`, `ReceiptPrinter`).
+- `device`: the small protocols the rest of Karb sees (`Scanner`, `ReceiptPrinter`,
+  `FiscalPrinter`).
 - `slip`, `layout`: what a printer is asked to print, and how it fits the paper.
+- `fiscal`: what a fiscal printer is asked, and what it says of itself.
+- `jobs`, `memory`: what was ordered and how far it came, noted before each next step; the
+  seam through which the program gives a driver its own store.
 - `outcome`, `errors`: how an order to a device ends, and how a device fails.
 - `registry`: the literal table of drivers. A driver is imported only when configured,
   so a missing library of one device cannot stop the till.
 - `supervisor`: connects, reconnects and reports; one task per device.
 - `transports/`: serial ports and sockets, chosen by URL.
-- `scanner/`, `escpos/`: one folder per protocol, always with a pure `codec`, a `driver`
-  and a `simulator` that speaks the same bytes on a real socket or pseudo-terminal
-  (`console` reads the accidents a person types at it; `escpos/machine` is the simulated
-  printer without its cable).
+- `scanner/`, `escpos/`, `posnet/`, `noviapi/`: one folder per protocol, always with a pure
+  `codec`, a `driver` and a `simulator` that speaks the same bytes on a real socket or
+  pseudo-terminal (`console` reads the accidents a person types at it; `machine` is the
+  simulated printer without its cable, `fiscal_machine` what both fiscal ones have inside,
+  `paper` what comes out).
 
-It may import the standard library, structlog, serialx and (in `escpos/codec` only)
-python-escpos. It never imports `edge`, `sync` or `central`, and never calls back into
+It may import the standard library, structlog, serialx, in `noviapi` aiohttp, in
+`escpos/codec` python-escpos, and in `paper` the two libraries that come with it. It never imports `edge`, `sync` or `central`, and never calls back into
 them except through the function the supervisor was given for scans.
 
 To add a device:

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from hw import registry
-from hw.device import ReceiptPrinter, Scanner
+from hw.device import FiscalPrinter, ReceiptPrinter, Scanner
 from hw.errors import DeviceMisconfigured
 from hw.registry import DRIVERS, DeviceConfig, load
 
@@ -15,19 +15,21 @@ def config(driver="scanner.serial", **options):
 
 def test_every_row_loads_and_is_of_a_kind():
     for name in DRIVERS:
-        assert isinstance(load(config(name)), Scanner | ReceiptPrinter)
+        assert isinstance(load(config(name)), Scanner | ReceiptPrinter | FiscalPrinter)
 
 
 @pytest.mark.parametrize(
     ("wrong", "hint"),
     [
         (config("scaner.serial"), "Did you mean 'scanner.serial'"),
-        (config("zzz"), "expected one of printer.escpos, scanner.serial"),
+        (config("zzz"), "expected one of fiscal.noviapi, fiscal.posnet, printer.escpos, scanner"),
         (config(sufix="0d"), "Did you mean 'suffix'"),
         (config(suffix="CR"), "hexadecimal"),
         (config(silence_s="soon"), "above zero"),
         (config(silence_s="nan"), "above zero"),
         (config("printer.escpos", poll_s="-1"), "above zero"),
+        (config("fiscal.posnet", allow_fiscl="yes"), "Did you mean 'allow_fiscal'"),
+        (config("fiscal.noviapi", fiscal_numer="ZBN"), "Did you mean 'fiscal_number'"),
     ],
 )
 def test_mistakes_are_named_with_a_cure(wrong, hint):
@@ -45,6 +47,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed():
     code = (
         "import sys; import hw.supervisor; from hw.registry import *; "
         "load(DeviceConfig(id='p', driver='printer.escpos', url='tcp:h:1')); "
+        "load(DeviceConfig(id='f', driver='fiscal.posnet', url='tcp:h:1')); "
         "print(sorted({'escpos', 'PIL', 'serialx', 'edge', 'sync', 'central'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
