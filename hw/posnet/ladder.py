@@ -69,7 +69,7 @@ def judge(base: Count, now: Count, *, answer: Answer, is_open: bool, shared: boo
         return "contradiction"
     if is_open:
         # A transaction that is open now cannot be the one that was answered as finished.
-        return "contradiction" if answer == "ok" or (more and not shared) else "open"
+        return "contradiction" if answer == "ok" or (grown and not shared) else "open"
     if answer == "ok":
         return "issued" if grown and (shared or not same_day or more == 1) else "contradiction"
     if not grown:
