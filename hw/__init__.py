@@ -6,6 +6,7 @@ What lives here:
   `FiscalPrinter`).
 - `slip`, `layout`: what a printer is asked to print, and how it fits the paper.
 - `fiscal`: what a fiscal printer is asked, and what it says of itself.
+- `fiscal_settings`: the options both fiscal drivers have.
 - `jobs`, `memory`: what was ordered and how far it came, noted before each next step; the
   seam through which the program gives a driver its own store.
 - `outcome`, `errors`: how an order to a device ends, and how a device fails.
@@ -17,11 +18,12 @@ What lives here:
   `codec`, a `driver` and a `simulator` that speaks the same bytes on a real socket or
   pseudo-terminal (`console` reads the accidents a person types at it; `machine` is the
   simulated printer without its cable, `fiscal_machine` what both fiscal ones have inside,
-  `paper` what comes out).
+  `fiscal_faults` what can go wrong with them, `paper` what comes out).
 
 It may import the standard library, structlog, serialx, in `noviapi` aiohttp, in
-`escpos/codec` python-escpos, and in `paper` the two libraries that come with it. It never imports `edge`, `sync` or `central`, and never calls back into
-them except through the function the supervisor was given for scans.
+`escpos/codec` python-escpos, and in `paper` the two libraries that come with it. It never
+imports `edge`, `sync` or `central`, and never calls back into them except through the function
+the supervisor was given for scans.
 
 To add a device:
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import signal
+import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import TextIO
 
@@ -33,3 +34,19 @@ class Lines:
         while (line := await queue.get()) is not None:
             if line:
                 yield line
+
+
+async def serve(address: tuple[str, int], obey: Callable[[str], None]) -> None:
+    """Print where a simulator listens, then obey what is typed until its end.
+
+    Args:
+        address: Host and port.
+        obey: Does what one line says; raises `ValueError` when it says nothing it knows.
+    """
+    sys.stdout.write(f"{address[0]}:{address[1]}\n")
+    sys.stdout.flush()
+    async for line in Lines(sys.stdin):
+        try:
+            obey(line)
+        except ValueError as error:
+            sys.stderr.write(f"{error}\n")

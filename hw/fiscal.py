@@ -6,7 +6,7 @@ that finds a difference leaves a transaction open (POSNET 2805). Money is an int
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, TypeAlias
 
@@ -257,7 +257,7 @@ class FiscalReceipt:
         kept: list[FiscalLine] = []
         for line in self.lines:
             if line.storno:
-                kept.remove(_undone(line))
+                kept.remove(replace(line, storno=False))
             else:
                 kept.append(line)
         return tuple(kept)
@@ -375,18 +375,6 @@ def printable(text: str, most: int) -> str:
                 cure="Give the article a fiscal name of letters the printer has.",
             )
     return text
-
-
-def _undone(line: FiscalLine) -> FiscalLine:
-    return FiscalLine(
-        name=line.name,
-        quantity_milli=line.quantity_milli,
-        unit_minor=line.unit_minor,
-        vat=line.vat,
-        unit=line.unit,
-        discount_minor=line.discount_minor,
-        discount_name=line.discount_name,
-    )
 
 
 def _amount(tender: Tender) -> int:

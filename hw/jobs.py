@@ -9,7 +9,7 @@ to be sent. Both are unsettled: the device is asked before anything else is orde
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Literal, TypeAlias
 
@@ -107,6 +107,47 @@ class Jobs:
             case Unknown(problem=problem, cure=cure):
                 await self.keep(job, "person", problem=problem, cure=cure)
         return outcome
+
+    async def earlier(
+        self, job: str, resolve: Callable[[str], Awaitable[Outcome]]
+    ) -> Outcome | None:
+        """Have every job settled that broke; None when this one may be tried (again).
+
+        Args:
+            job: The one that is wanted now.
+            resolve: Asks the device what became of one.
+
+        Raises:
+            DeviceMisconfigured: There is nowhere to note, or it cannot be read.
+        """
+        for broken in self.unsettled():
+            outcome = await resolve(broken)
+            if isinstance(outcome, Unknown):
+                if broken == job:
+                    return outcome
+                if await self.told(broken) is None:
+                    return Refused(
+                        f"Device {self._device}: job {broken} is not settled yet: "
+                        f"{outcome.problem}",
+                        outcome.cure,
+                    )
+        return await self.told(job)
+
+    async def asked(self, job: str, resolve: Callable[[str], Awaitable[Outcome]]) -> Outcome:
+        """What became of a job, by its note if that says it.
+
+        Args:
+            job: Its id.
+            resolve: Asks the device.
+
+        Raises:
+            DeviceMisconfigured: There is nowhere to note, or it cannot be read.
+        """
+        note = await self.note_of(job)
+        if not note or note["stage"] == "refused":
+            problem = note.get("problem", f"Job {job}: nothing is known of it.")
+            return Refused(problem, note.get("cure", "Order it."))
+        return await self.told(job) or await resolve(job)
 
     async def by_person(self, job: str, document: str | None, device: str, by: str) -> Outcome:
         """A person has said how it ended.

@@ -1,11 +1,6 @@
 """`fiscal.noviapi`: a Novitus fiscal printer with NoviAPI; `url` is `http://host:8888`.
 
-Options: `state` (file that outlives the process: what was ordered; needed unless the program
-gives the driver a memory), `allow_fiscal` (`yes` where its receipts may count before the tax
-office; otherwise a fiscalised printer is refused), `fiscal_number` (its unique number;
-another printer is refused), `shared` (`yes` when another computer prints on it too),
-`answer_timeout_s` (5), `job_timeout_s` (60) while it prints, `resolve_timeout_s` (10) for
-asking after a loss, `poll_s` (15) between questions when idle.
+Options: those of `hw.fiscal_settings` (`answer_timeout_s` 5).
 
 A receipt: totals are read, `POST` stores it, its id and the totals are noted, `PUT` has it
 printed. Whatever breaks, the printer is asked about the id; if it has forgotten it (its
@@ -14,14 +9,14 @@ queue was erased), the totals tell: they moved by exactly this receipt, or not a
 
 import asyncio
 from datetime import date, datetime
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from hw.device import Health
 from hw.errors import DeviceMisconfigured, DeviceRefused, DeviceUnavailable, HwError
 from hw.fiscal import Counters, FiscalReceipt, FiscalStatus, TaxOffice, VatTable
+from hw.fiscal_settings import ASK_AGAIN, LOOK, FiscalSettings
 from hw.jobs import Jobs, digest
-from hw.memory import FileMemory, Memory, Note
+from hw.memory import Memory, Note
 from hw.noviapi.codec import (
     Body,
     Check,
@@ -35,42 +30,18 @@ from hw.noviapi.codec import (
 )
 from hw.noviapi.session import InTheWay, NotThere, Session
 from hw.outcome import Done, Evidence, Fiscalised, FiscalOutcome, Outcome, Refused, Unknown
-from hw.registry import DeviceConfig, check_options, positive
-
-ASK_AGAIN = "Karb asks the printer again when it answers; do not ring the sale up anew."
-LOOK = "Look at the paper, and say in Karb whether the receipt is there."
-
-_OPTIONS = (
-    "state",
-    "allow_fiscal",
-    "fiscal_number",
-    "shared",
-    "answer_timeout_s",
-    "job_timeout_s",
-    "resolve_timeout_s",
-    "poll_s",
-)
+from hw.registry import DeviceConfig
 
 
 class NoviapiPrinter:
     """One printer. One job at a time; a job that broke is settled before the next."""
 
     def __init__(self, config: DeviceConfig, memory: Memory | None = None) -> None:
-        check_options(config, _OPTIONS)
+        self._settings = FiscalSettings(config, memory, answer_timeout_s=5.0)
         self.id = config.id
         self.till = config.till
         self._url = config.url
-        state = config.options.get("state")
-        if memory is None and state:
-            memory = FileMemory(Path(state))
-        self._jobs = Jobs(memory, config.id)
-        self._allow_fiscal = config.options.get("allow_fiscal") == "yes"
-        self._number = config.options.get("fiscal_number", "")
-        self._shared = config.options.get("shared") == "yes"
-        self._answer_timeout_s = positive(config, "answer_timeout_s", 5.0)
-        self._job_timeout_s = positive(config, "job_timeout_s", 60.0)
-        self._resolve_timeout_s = positive(config, "resolve_timeout_s", 10.0)
-        self._poll_s = positive(config, "poll_s", 15.0)
+        self._jobs = Jobs(self._settings.memory, config.id)
         self._lock = asyncio.Lock()
         self._session: Session | None = None
         self._device: FiscalMemory | None = None
@@ -92,7 +63,7 @@ class NoviapiPrinter:
                 self._session = Session(
                     self.id,
                     self._url,
-                    timeout_s=self._answer_timeout_s,
+                    timeout_s=self._settings.answer_timeout_s,
                     token=await self._jobs.own("token"),
                     keep_token=self._keep_token,
                 )
@@ -123,18 +94,12 @@ class NoviapiPrinter:
     async def ask(self, job: str) -> Outcome:
         """See `FiscalPrinter.ask`."""
         async with self._lock:
-            note = await self._jobs.note_of(job)
-            if not note or note["stage"] == "refused":
-                return Refused(
-                    note.get("problem", f"Job {job}: nothing is known of it."),
-                    note.get("cure", "Order it."),
-                )
-            return await self._jobs.told(job) or await self._resolve(job, confirm=False)
+            return await self._jobs.asked(job, lambda broken: self._resolve(broken, confirm=False))
 
     async def settle(self, job: str, *, document: str | None, by: str) -> Outcome:
         """See `FiscalPrinter.settle`."""
         async with self._lock:
-            return await self._jobs.by_person(job, document, self._number, by)
+            return await self._jobs.by_person(job, document, self._settings.number, by)
 
     async def status(self) -> FiscalStatus:
         """See `FiscalPrinter.status`."""
@@ -172,7 +137,7 @@ class NoviapiPrinter:
         """See `Device.lost`. There is no connection to lose: the printer is asked now and then."""
         session = self._opened()
         while True:
-            await asyncio.sleep(self._poll_s)
+            await asyncio.sleep(self._settings.poll_s)
             try:
                 await session.hello()
             except DeviceUnavailable as error:
@@ -197,7 +162,9 @@ class NoviapiPrinter:
         async with self._lock:
             try:
                 await self._jobs.load()
-                outcome = await self._jobs.told(job, order) or await self._settle_earlier(job)
+                outcome = await self._jobs.told(job, order) or await self._jobs.earlier(
+                    job, lambda broken: self._resolve(broken, confirm=broken == job)
+                )
                 if outcome is not None:
                     return outcome
                 if isinstance(what, FiscalReceipt):
@@ -205,20 +172,6 @@ class NoviapiPrinter:
                 return await self._report(job, order, what)
             except (DeviceRefused, DeviceUnavailable, DeviceMisconfigured) as error:
                 return Refused(error.problem, error.cure)
-
-    async def _settle_earlier(self, job: str) -> Outcome | None:
-        """Ask about every job that broke; None when this one may be tried (again)."""
-        for earlier in self._jobs.unsettled():
-            outcome = await self._resolve(earlier, confirm=earlier == job)
-            if isinstance(outcome, Unknown):
-                if earlier == job:
-                    return outcome
-                if await self._jobs.told(earlier) is None:
-                    return Refused(
-                        f"Printer {self.id}: job {earlier} is not settled yet: {outcome.problem}",
-                        outcome.cure,
-                    )
-        return await self._jobs.told(job)
 
     async def _issue(self, receipt: FiscalReceipt, order: str) -> Outcome:
         """Print a receipt that is proven not to have been printed.
@@ -242,7 +195,7 @@ class NoviapiPrinter:
         try:
             return await self._confirmed(session, job, "daily_report", body, order, base=base)
         except InTheWay:
-            if self._shared:
+            if self._settings.shared:
                 raise
             # Orders of ours that were stored and never confirmed, after a broken line.
             await session.empty_queue()
@@ -294,13 +247,13 @@ class NoviapiPrinter:
         loop = asyncio.get_running_loop()
         began, wait_s = loop.time(), 0.02
         while True:
-            patience_s = self._resolve_timeout_s
+            patience_s = self._settings.resolve_timeout_s
             try:
                 check = await self._find_out(self._opened(), job, confirm=confirm, known=known)
                 if not isinstance(check, Check):
                     return check
                 problem = check.trouble or "it has not begun to print"
-                problem, patience_s = f"Printer {self.id}: {problem}.", self._job_timeout_s
+                problem, patience_s = f"Printer {self.id}: {problem}.", self._settings.job_timeout_s
             except (DeviceUnavailable, DeviceRefused, DeviceMisconfigured) as error:
                 problem, known = error.problem, None
             if self._session is None or loop.time() + wait_s > began + patience_s:
@@ -322,7 +275,7 @@ class NoviapiPrinter:
                 cure="Connect that printer again.",
             )
         try:
-            check = await session.check(kind, number, wait_s=self._job_timeout_s)
+            check = await session.check(kind, number, wait_s=self._settings.job_timeout_s)
             if check.state == "STORED" and confirm:
                 await session.confirm(kind, number)
                 return check
@@ -368,7 +321,7 @@ class NoviapiPrinter:
             return check  # it knows the request, and not what became of it
         if same_day and not moved:
             return await self._jobs.settle(job, nothing)
-        if same_day and moved == note["expect"] and not failed and not self._shared:
+        if same_day and moved == note["expect"] and not failed and not self._settings.shared:
             last = read_last_id(await self._told(session, "protected_memory"))
             return await self._jobs.settle(job, self._evidence(memory, note, last))
         return await self._jobs.settle(job, self._lost_track(job))
@@ -427,18 +380,7 @@ class NoviapiPrinter:
         return self._device
 
     def _checked(self, memory: FiscalMemory) -> FiscalMemory:
-        if self._number and _plain(self._number) != _plain(memory.unique_number):
-            raise DeviceMisconfigured(
-                f"Printer {self.id} at {self._url}: expected unique number {self._number}, "
-                f"got {memory.unique_number}.",
-                cure="Connect the right printer, or correct fiscal_number.",
-            )
-        if memory.fiscal and not self._allow_fiscal:
-            raise DeviceMisconfigured(
-                f"Printer {self.id} at {self._url}: {memory.unique_number} is fiscalised, and "
-                "allow_fiscal is not yes.",
-                cure="Use a printer in training mode; set allow_fiscal only in a store.",
-            )
+        self._settings.check(memory.unique_number, fiscal=memory.fiscal)
         return memory
 
     async def _device_state(self, session: Session) -> DeviceState:
@@ -480,7 +422,3 @@ def _withdrawn(printer: str, job: str) -> Refused:
     return Refused(
         f"Printer {printer}: job {job} was not begun; nothing of it counts.", "Try again."
     )
-
-
-def _plain(number: str) -> str:
-    return "".join(number.split()).upper()

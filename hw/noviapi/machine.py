@@ -74,6 +74,9 @@ class NoviapiMachine:
     def __init__(self, module: FiscalMachine) -> None:
         self.module = module
         self.paper_out = False
+        self.paper_low = False
+        """It does not tell."""
+
         self.cover_open = False
         self.lines_left: int | None = None
         self.requests: dict[str, Request] = {}

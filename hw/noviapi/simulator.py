@@ -4,33 +4,27 @@
 
 prints the address it listens on, then keeps every document as one JSON line `{"kind",
 "number", "text"}` (and as `FOLDER/number.png`). Accidents are switched by lines on standard
-input:
+input: those of `hw.fiscal_faults`, and
 
-`drop-before METHOD:KIND`, `drop-after METHOD:KIND [N]` (`PUT:receipt`; cut the connection when
-that request comes: not executed, executed; then refuse N), `half METHOD:KIND` (half of its
-answer, then a cut), `cut-in N`, `cut-out N` (at the Nth byte received, sent), `noise`,
-`garbled`, `mute`, `stale` `on | off` (garbage before each answer, a damaged answer, none at
-all, every token void),
-`slow SECONDS`, `hang on | off` (dead), `paper out | out after N | ok`, `cover open | closed`,
-`busy on | off` (another computer took the port: 403), `refuse N` (that many connections),
-`power` (all lines cut; stored requests stay), `forget` (its queue is erased), `foreign
-GROSZ` (another computer sells something), `midnight` (it is the next day).
+`garbled`, `busy` `on | off` (a damaged answer; another computer took the port: 403), `forget`
+(its queue is erased). An order is named as `PUT:receipt`; `stale` makes every token void;
+stored requests are kept when the power is lost.
 """
 
 import argparse
 import asyncio
-import json
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from aiohttp import web
 
-from hw.console import Lines
-from hw.fiscal_machine import FiscalMachine, Sold
+from hw import fiscal_faults
+from hw.console import serve
+from hw.fiscal_faults import Faults, Tray
+from hw.fiscal_machine import FiscalMachine
 from hw.noviapi.machine import (
     Conflict,
     Invalid,
@@ -39,33 +33,11 @@ from hw.noviapi.machine import (
     Request,
     TooMany,
 )
-from hw.paper import draw
 
 READ_SIZE = 4096
+NEVER_S = 3600.0
+"""Longer than anybody waits for an answer; a line that is closed ends the wait."""
 KINDS = ("receipt", "daily_report", "status")
-
-
-@dataclass(slots=True)
-class Faults:
-    """What goes wrong on the line."""
-
-    drop_before: str = ""
-    drop_after: str = ""
-    half: str = ""
-    noise: bool = False
-    garbled: bool = False
-    mute: bool = False
-    stale: bool = False
-    hang: bool = False
-    busy: bool = False
-    slow_s: float = 0.0
-    refuse: int = 0
-    then_refuse: int = 0
-    """So many connections after the next drop."""
-
-    cut_in: int | None = None
-    cut_out: int | None = None
-    """Both count down, and are over once they have struck."""
 
 
 class NoviapiSimulator:
@@ -87,7 +59,7 @@ class NoviapiSimulator:
         )
         self.machine = NoviapiMachine(self.module)
         self.faults = Faults()
-        self._keep, self._pictures, self._kept = keep, pictures, 0
+        self._tray = Tray(keep, pictures)
         self._runner: web.AppRunner | None = None
         self._door: asyncio.Server | None = None
         self._inside = ("", 0)
@@ -110,7 +82,9 @@ class NoviapiSimulator:
             app.router.add_put(f"/api/v1/{kind}/{{id}}", self._put)
             app.router.add_get(f"/api/v1/{kind}/{{id}}", self._get)
             app.router.add_delete(f"/api/v1/{kind}/{{id}}", self._delete)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True
+        )
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
@@ -155,14 +129,7 @@ class NoviapiSimulator:
 
     def record(self) -> None:
         """Write finished documents down."""
-        for document in self.module.documents[self._kept :]:
-            self._kept += 1
-            if self._keep is not None:
-                row = {"kind": document.kind, "number": document.number, "text": document.text}
-                with self._keep.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
-            if self._pictures is not None:
-                draw(document.paper, self._pictures / f"{document.number}.png")
+        self._tray.take(self.module.documents)
 
     # The door: bytes, counted.
 
@@ -251,27 +218,19 @@ class NoviapiSimulator:
         name = (
             f"{request.method}:{request.path.split('/')[3] if request.path.count('/') > 2 else ''}"
         )
-        if faults.drop_before == name:
-            faults.drop_before = ""
+        if faults.strikes("drop_before", name):
             return self._dropped(request)
+        if faults.strikes("ignore", name):
+            await asyncio.sleep(NEVER_S)
         if not name.endswith((":", ":token")) and (refused := self._authorised(request)):
             return refused
-        try:
-            response: web.StreamResponse = await handler(request)  # type: ignore[misc]
-        except NotThere:
-            return _exception(404, 9, "Request not found")
-        except Invalid as wrong:
-            return _exception(400, 8, "JSON Validation Error", errors=[str(wrong)])
-        except Conflict as wrong:
-            return _exception(409, 10, str(wrong))
-        except TooMany as wrong:
-            return _exception(429, 11, "Too many tokens", allowed_refresh_date=str(wrong))
-        if faults.drop_after == name:
-            faults.drop_after = ""
-            faults.refuse, faults.then_refuse = faults.refuse + faults.then_refuse, 0
+        response = await _answered(request, handler)
+        if faults.strikes("drop_after", name):
             return self._dropped(request)
-        if faults.half == name:
-            faults.half, faults.cut_out = "", 60
+        if faults.strikes("lose", name):
+            await asyncio.sleep(NEVER_S)
+        if faults.strikes("half", name):
+            faults.cut_out = 60
         return response
 
     def _dropped(self, request: web.Request) -> web.Response:
@@ -351,6 +310,23 @@ class NoviapiSimulator:
             self._changed.notify_all()
 
 
+async def _answered(
+    request: web.Request, handler: Callable[[web.Request], object]
+) -> web.StreamResponse:
+    """The printer's answer, refusals too."""
+    try:
+        response: web.StreamResponse = await handler(request)  # type: ignore[misc]
+    except NotThere:
+        return _exception(404, 9, "Request not found")
+    except Invalid as wrong:
+        return _exception(400, 8, "JSON Validation Error", errors=[str(wrong)])
+    except Conflict as wrong:
+        return _exception(409, 10, str(wrong))
+    except TooMany as wrong:
+        return _exception(429, 11, "Too many tokens", allowed_refresh_date=str(wrong))
+    return response
+
+
 def _kind(request: web.Request) -> str:
     """The word after `/api/v1/`."""
     return [*request.path.split("/"), ""][3]
@@ -371,56 +347,11 @@ def obey(simulator: NoviapiSimulator, line: str) -> None:
         ValueError: It says nothing we know.
     """
     words = line.split()
-    if not (_obey_line(simulator, words) or _obey_device(simulator, words)):
+    if words == ["forget"]:
+        simulator.machine.forget()
+    elif not fiscal_faults.obey(simulator, words, _SWITCHES):
         raise ValueError(f"unknown: {line!r}; see the head of hw/noviapi/simulator.py")
     simulator.resume()
-
-
-def _obey_line(simulator: NoviapiSimulator, words: list[str]) -> bool:
-    """Accidents of the line; whether it was one."""
-    faults = simulator.faults
-    match words:
-        case [("drop-before" | "drop-after" | "half") as name, order]:
-            setattr(faults, name.replace("-", "_"), order)
-        case ["drop-after", order, count]:
-            faults.drop_after, faults.then_refuse = order, int(count)
-        case [name, ("on" | "off") as switch] if name in _SWITCHES:
-            setattr(faults, name, switch == "on")
-        case ["hang", ("on" | "off") as switch]:
-            simulator.set_hang(hang=switch == "on")
-        case ["slow", seconds]:
-            faults.slow_s = float(seconds)
-        case [("cut-in" | "cut-out" | "refuse") as name, count]:
-            setattr(faults, name.replace("-", "_"), int(count))
-        case _:
-            return False
-    return True
-
-
-def _obey_device(simulator: NoviapiSimulator, words: list[str]) -> bool:
-    """Accidents of the printer; whether it was one."""
-    machine, module = simulator.machine, simulator.module
-    match words:
-        case ["paper", "out", "after", lines]:
-            machine.lines_left = int(lines)
-        case ["paper", ("out" | "ok") as state]:
-            machine.paper_out = state == "out"
-        case ["cover", ("open" | "closed") as state]:
-            machine.cover_open = state == "open"
-        case ["power"]:
-            simulator.lose_power()
-        case ["forget"]:
-            machine.forget()
-        case ["foreign", grosz]:
-            price = int(grosz)
-            module.open()
-            module.sell(Sold(name="OBCY", letter="A", milli=1000, price=price, total=price))
-            module.finish()
-        case ["midnight"]:
-            simulator.days += 1
-        case _:
-            return False
-    return True
 
 
 async def main(arguments: list[str]) -> None:
@@ -434,13 +365,7 @@ async def main(arguments: list[str]) -> None:
     simulator = NoviapiSimulator(keep=options.keep, pictures=options.png)
     try:
         address = await simulator.listen(host, int(port))
-        sys.stdout.write(f"{address[0]}:{address[1]}\n")
-        sys.stdout.flush()
-        async for line in Lines(sys.stdin):
-            try:
-                obey(simulator, line)
-            except ValueError as error:
-                sys.stderr.write(f"{error}\n")
+        await serve(address, lambda line: obey(simulator, line))
     finally:
         await simulator.close()
 

@@ -1,11 +1,6 @@
 """`fiscal.posnet`: a POSNET ONLINE fiscal printer, over TCP or a serial port.
 
-Options: `state` (file that outlives the process: what was ordered; needed unless the program
-gives the driver a memory), `allow_fiscal` (`yes` where its receipts may count before the tax
-office; otherwise a fiscalised printer is refused), `fiscal_number` (its unique number;
-another printer is refused), `shared` (`yes` when another computer prints on it too),
-`answer_timeout_s` (3), `job_timeout_s` (60) while it prints, `resolve_timeout_s` (10) for
-asking after a loss, `poll_s` (15) between questions when idle, `open_timeout_s` (5).
+Options: those of `hw.fiscal_settings` (`answer_timeout_s` 3) and `open_timeout_s` (5).
 
 A serial printer is set to 115200 8N1 when it leaves the factory:
 `serial:/dev/ttyUSB0?baudrate=115200`.
@@ -17,7 +12,6 @@ A receipt: counters are noted, then `trinit` and the lines in block mode, then t
 import asyncio
 from contextlib import suppress
 from datetime import date, datetime
-from pathlib import Path
 
 from hw.device import Health
 from hw.errors import DeviceMisconfigured, DeviceRefused, DeviceUnavailable, HwError
@@ -29,8 +23,9 @@ from hw.fiscal import (
     TaxOffice,
     VatTable,
 )
+from hw.fiscal_settings import ASK_AGAIN, LOOK, FiscalSettings
 from hw.jobs import Jobs, digest
-from hw.memory import FileMemory, Memory
+from hw.memory import Memory
 from hw.outcome import Done, Evidence, Fiscalised, FiscalOutcome, Outcome, Refused, Unknown
 from hw.posnet.codec import TOKENS, Command, Frame, command, ending, opening, vat_table
 from hw.posnet.ladder import Answer, Count, Verdict, judge
@@ -42,10 +37,7 @@ from hw.posnet.refusals import (
     trouble,
 )
 from hw.posnet.session import PosnetRefused, Session
-from hw.registry import DeviceConfig, check_options, positive
-
-ASK_AGAIN = "Karb asks the printer again when it answers; do not ring the sale up anew."
-LOOK = "Look at the paper, and say in Karb whether the receipt is there."
+from hw.registry import DeviceConfig, positive
 
 NEVER = 2000
 """Year the printer tells of a link it never had."""
@@ -54,39 +46,19 @@ TOKEN_BLOCK = 500
 """Tokens of one connection. `rpt` knows a command by its token alone, so two runs of the
 program must not use the same ones within the 32 answers the printer keeps."""
 
-_OPTIONS = (
-    "state",
-    "allow_fiscal",
-    "fiscal_number",
-    "shared",
-    "answer_timeout_s",
-    "job_timeout_s",
-    "resolve_timeout_s",
-    "poll_s",
-    "open_timeout_s",
-)
-
 
 class PosnetPrinter:
     """One printer. One job at a time; a job that broke is settled before the next."""
 
     def __init__(self, config: DeviceConfig, memory: Memory | None = None) -> None:
-        check_options(config, _OPTIONS)
+        self._settings = FiscalSettings(
+            config, memory, answer_timeout_s=3.0, more=("open_timeout_s",)
+        )
+        self._open_timeout_s = positive(config, "open_timeout_s", 5.0)
         self.id = config.id
         self.till = config.till
         self._url = config.url
-        state = config.options.get("state")
-        if memory is None and state:
-            memory = FileMemory(Path(state))
-        self._jobs = Jobs(memory, config.id)
-        self._allow_fiscal = config.options.get("allow_fiscal") == "yes"
-        self._number = config.options.get("fiscal_number", "")
-        self._shared = config.options.get("shared") == "yes"
-        self._answer_timeout_s = positive(config, "answer_timeout_s", 3.0)
-        self._job_timeout_s = positive(config, "job_timeout_s", 60.0)
-        self._resolve_timeout_s = positive(config, "resolve_timeout_s", 10.0)
-        self._poll_s = positive(config, "poll_s", 15.0)
-        self._open_timeout_s = positive(config, "open_timeout_s", 5.0)
+        self._jobs = Jobs(self._settings.memory, config.id)
         self._lock = asyncio.Lock()
         self._session: Session | None = None
         self._closed = True
@@ -118,18 +90,12 @@ class PosnetPrinter:
     async def ask(self, job: str) -> Outcome:
         """See `FiscalPrinter.ask`."""
         async with self._lock:
-            note = await self._jobs.note_of(job)
-            if not note or note["stage"] == "refused":
-                return Refused(
-                    note.get("problem", f"Job {job}: nothing is known of it."),
-                    note.get("cure", "Order it."),
-                )
-            return await self._jobs.told(job) or await self._resolve(job)
+            return await self._jobs.asked(job, self._resolve)
 
     async def settle(self, job: str, *, document: str | None, by: str) -> Outcome:
         """See `FiscalPrinter.settle`."""
         async with self._lock:
-            return await self._jobs.by_person(job, document, self._number, by)
+            return await self._jobs.by_person(job, document, self._settings.number, by)
 
     async def status(self) -> FiscalStatus:
         """See `FiscalPrinter.status`."""
@@ -175,7 +141,7 @@ class PosnetPrinter:
         while True:
             session = self._opened()
             try:
-                async with asyncio.timeout(self._poll_s):
+                async with asyncio.timeout(self._settings.poll_s):
                     error = await session.lost()
             except TimeoutError:
                 with suppress(DeviceUnavailable):  # then the link is lost, and says why
@@ -208,7 +174,9 @@ class PosnetPrinter:
             settled = False
             try:
                 await self._jobs.load()
-                outcome = await self._jobs.told(job, order) or await self._settle_earlier(job)
+                outcome = await self._jobs.told(job, order) or await self._jobs.earlier(
+                    job, self._resolve
+                )
                 if outcome is None and isinstance(what, FiscalReceipt):
                     outcome = await self._issue(what, order)
                 elif outcome is None and isinstance(what, Command):
@@ -222,20 +190,6 @@ class PosnetPrinter:
                     await self._drop()  # a cancelled exchange; its answers must find nobody
             assert outcome is not None  # noqa: S101 - one of the branches has set it
             return outcome
-
-    async def _settle_earlier(self, job: str) -> Outcome | None:
-        """Ask about every job that broke; None when this one may be tried (again)."""
-        for earlier in self._jobs.unsettled():
-            outcome = await self._resolve(earlier)
-            if isinstance(outcome, Unknown):
-                if earlier == job:
-                    return outcome
-                if await self._jobs.told(earlier) is None:
-                    return Refused(
-                        f"Printer {self.id}: job {earlier} is not settled yet: {outcome.problem}",
-                        outcome.cure,
-                    )
-        return await self._jobs.told(job)
 
     async def _issue(self, receipt: FiscalReceipt, order: str) -> Outcome:
         """Print a receipt that is proven not to have been printed.
@@ -256,7 +210,7 @@ class PosnetPrinter:
                 await session.ask(each)
             token = session.next_token()
             await self._jobs.keep(job, "closing", token=token)
-            await session.ask(ending(receipt), token=token, patience_s=self._job_timeout_s)
+            await session.ask(ending(receipt), token=token, patience_s=self._settings.job_timeout_s)
             return await self._judged(session, job, base, "ok", is_open=False)
         except PosnetRefused as error:
             return await self._resolve(job, Refused(error.problem, error.cure))
@@ -277,7 +231,7 @@ class PosnetPrinter:
             token=token,
         )
         try:
-            await session.ask(what, token=token, patience_s=self._job_timeout_s)
+            await session.ask(what, token=token, patience_s=self._settings.job_timeout_s)
         except PosnetRefused as error:
             return await self._jobs.settle(job, _report_refused(error))
         except DeviceUnavailable:
@@ -292,7 +246,7 @@ class PosnetPrinter:
             why: What the printer said, if it refused a step.
         """
         loop = asyncio.get_running_loop()
-        deadline, wait_s = loop.time() + self._resolve_timeout_s, 0.02
+        deadline, wait_s = loop.time() + self._settings.resolve_timeout_s, 0.02
         while True:
             try:
                 return await self._find_out(await self._alive(), job, why)
@@ -333,11 +287,11 @@ class PosnetPrinter:
         why: Refused | None = None,
     ) -> Outcome:
         now = await _count(session)
-        verdict = judge(base, now, answer=answer, is_open=is_open, shared=self._shared)
+        verdict = judge(base, now, answer=answer, is_open=is_open, shared=self._settings.shared)
         if verdict == "open":
             await self._cancel(session)
             now = await _count(session)
-            verdict = judge(base, now, answer=answer, is_open=False, shared=self._shared)
+            verdict = judge(base, now, answer=answer, is_open=False, shared=self._settings.shared)
         if verdict == "issued":
             return await self._jobs.settle(job, self._evidence(session, base, now, answer))
         if verdict == "nothing":
@@ -377,9 +331,9 @@ class PosnetPrinter:
     async def _cancel(self, session: Session) -> None:
         """Cancel what is open, if it is ours: another computer's is out of its reach."""
         try:
-            await session.ask(command("prncancel"), patience_s=self._job_timeout_s)
+            await session.ask(command("prncancel"), patience_s=self._settings.job_timeout_s)
         except PosnetRefused as error:
-            others = {BUSY, BLOCKED_FOR_INTERFACE} if self._shared else set()
+            others = {BUSY, BLOCKED_FOR_INTERFACE} if self._settings.shared else set()
             if error.number not in NOTHING_TO_CANCEL | others:
                 raise
 
@@ -423,13 +377,15 @@ class PosnetPrinter:
         await self._drop()
         first = int((await self._jobs.own("tokens")).get("next", 1)) % TOKENS
         await self._jobs.keep_own("tokens", {"next": (first + TOKEN_BLOCK) % TOKENS})
-        session = Session(self.id, answer_timeout_s=self._answer_timeout_s, first_token=first)
+        session = Session(
+            self.id, answer_timeout_s=self._settings.answer_timeout_s, first_token=first
+        )
         try:
             await session.open(self._url, timeout_s=self._open_timeout_s)
             # Not `nu` of the statuses: that one can be reprogrammed (`progid`).
             session.device = (await session.ask(command("getrealid"))).text("nu").strip()
             session.fiscal = (await session.ask(command("scomm"))).flag("fs")
-            self._check_identity(session)
+            self._settings.check(session.device, fiscal=session.fiscal)
         except PosnetRefused as error:
             await session.close()
             raise DeviceMisconfigured(error.problem, cure=error.cure) from error
@@ -438,20 +394,6 @@ class PosnetPrinter:
             raise
         self._session = session
         return session
-
-    def _check_identity(self, session: Session) -> None:
-        if self._number and _plain(self._number) != _plain(session.device):
-            raise DeviceMisconfigured(
-                f"Printer {self.id} at {self._url}: expected unique number {self._number}, "
-                f"got {session.device}.",
-                cure="Connect the right printer, or correct fiscal_number.",
-            )
-        if session.fiscal and not self._allow_fiscal:
-            raise DeviceMisconfigured(
-                f"Printer {self.id} at {self._url}: {session.device} is fiscalised, and "
-                "allow_fiscal is not yes.",
-                cure="Use a printer in training mode; set allow_fiscal only in a store.",
-            )
 
     async def _ask_status(self, session: Session) -> FiscalStatus:
         mechanism = await session.ask(command("!sprn"))
@@ -550,7 +492,3 @@ def _moment(told: Frame, field: str) -> datetime | None:
     except ValueError:
         return None
     return None if moment.year <= NEVER else moment
-
-
-def _plain(number: str) -> str:
-    return "".join(number.split()).upper()

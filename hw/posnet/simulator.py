@@ -4,32 +4,25 @@
 
 prints the address it listens on, then keeps every document as one JSON line `{"kind",
 "number", "text"}` (and as `FOLDER/number.png`). Accidents are switched by lines on standard
-input:
+input: those of `hw.fiscal_faults`, and
 
-`drop-before NAME`, `drop-after NAME [N]` (cut the connection when that command comes: not
-executed, executed; then refuse N), `half NAME` (half of its answer, then a cut), `cut-in N`,
-`cut-out N` (at the Nth byte received, sent), `noise`, `bad-crc`, `mute`, `stale`, `twice`
-`on | off` (garbage before, a damaged checksum on, no answer at all, an old answer before, or
-twice, each answer),
-`slow SECONDS`, `hang on | off` (dead), `operator on | off` (waits for a person; `!` commands are
-answered), `paper out | out after N | low | ok`, `cover open | closed`, `busy on | off`
-(another computer sells), `refuse N` (that many connections), `power` (all lines cut, working
-memory lost), `foreign GROSZ` (another computer sells something), `midnight` (it is the next
-day), `office ok | failed`.
+`bad-crc`, `twice` `on | off` (a damaged checksum on each answer; each twice), `operator on |
+off` (waits for a person; `!` commands are answered), `busy on | off` (another computer sells),
+`office ok | failed` (the printer's own sending to the tax office).
 """
 
 import argparse
 import asyncio
-import json
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from hw.console import Lines
-from hw.fiscal_machine import FiscalMachine, Sold
-from hw.paper import draw
+from hw import fiscal_faults
+from hw.console import serve
+from hw.fiscal_faults import Faults, Tray
+from hw.fiscal_machine import FiscalMachine
 from hw.posnet.codec import Frame, FrameParser
 from hw.posnet.machine import PosnetMachine
 from hw.transports.pty import PtyPort
@@ -38,31 +31,6 @@ READ_SIZE = 4096
 
 NOISE = b"\x00\xff#\x09\x02half a frame\x09"
 """Ends within a frame that never ends."""
-
-
-@dataclass(slots=True)
-class Faults:
-    """What goes wrong on the line."""
-
-    drop_before: str = ""
-    drop_after: str = ""
-    half: str = ""
-    """Commands at which it strikes, once."""
-
-    noise: bool = False
-    bad_crc: bool = False
-    mute: bool = False
-    stale: bool = False
-    twice: bool = False
-    hang: bool = False
-    slow_s: float = 0.0
-    refuse: int = 0
-    then_refuse: int = 0
-    """So many connections after the next drop."""
-
-    cut_in: int | None = None
-    cut_out: int | None = None
-    """Both count down, and are over once they have struck."""
 
 
 @dataclass(slots=True, eq=False)
@@ -104,7 +72,7 @@ class PosnetSimulator:
 
         self.machine = PosnetMachine(self.module)
         self.faults = Faults()
-        self._keep, self._pictures, self._kept = keep, pictures, 0
+        self._tray = Tray(keep, pictures)
         self._server: asyncio.Server | None = None
         self._port: PtyPort | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -177,14 +145,7 @@ class PosnetSimulator:
 
     def record(self) -> None:
         """Write finished documents down."""
-        for document in self.module.documents[self._kept :]:
-            self._kept += 1
-            if self._keep is not None:
-                row = {"kind": document.kind, "number": document.number, "text": document.text}
-                with self._keep.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
-            if self._pictures is not None:
-                draw(document.paper, self._pictures / f"{document.number}.png")
+        self._tray.take(self.module.documents)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.faults.refuse > 0:
@@ -235,23 +196,21 @@ class PosnetSimulator:
         self.record()
 
     def _execute(self, connection: _Connection, frame: Frame) -> None:
-        faults = self.faults
-        if faults.drop_before == frame.name:
-            faults.drop_before = ""
+        faults, name = self.faults, frame.name
+        if faults.strikes("drop_before", name):
             connection.queue.clear()
             connection.cut()
             return
+        if faults.strikes("ignore", name):
+            return
         answer = self.machine.answer(frame)
         self.record()  # what is confirmed is on record first
-        if faults.drop_after == frame.name:
-            faults.drop_after = ""
-            faults.refuse, faults.then_refuse = faults.refuse + faults.then_refuse, 0
+        if faults.strikes("drop_after", name):
             connection.cut()
-        elif faults.half == frame.name:
-            faults.half = ""
+        elif faults.strikes("half", name):
             self._answer(connection, answer[: len(answer) // 2])
             connection.cut()
-        else:
+        elif not faults.strikes("lose", name):
             self._answer(connection, answer)
 
     def _answer(self, connection: _Connection, data: bytes) -> None:
@@ -291,66 +250,18 @@ def obey(simulator: PosnetSimulator, line: str) -> None:
     Raises:
         ValueError: It says nothing we know.
     """
-    words = line.split()
-    if not (_obey_line(simulator, words) or _obey_device(simulator, words)):
-        raise ValueError(f"unknown: {line!r}; see the head of hw/posnet/simulator.py")
-    simulator.resume()
-
-
-def _obey_line(simulator: PosnetSimulator, words: list[str]) -> bool:
-    """Accidents of the line; whether it was one."""
-    faults = simulator.faults
-    match words:
-        case [("drop-before" | "drop-after" | "half") as name, order]:
-            setattr(faults, name.replace("-", "_"), order)
-        case ["drop-after", order, count]:
-            faults.drop_after, faults.then_refuse = order, int(count)
-        case [name, ("on" | "off") as switch] if name in _SWITCHES:
-            setattr(faults, name.replace("-", "_"), switch == "on")
-        case ["hang", ("on" | "off") as switch]:
-            simulator.set_hang(hang=switch == "on")
-        case ["slow", seconds]:
-            faults.slow_s = float(seconds)
-        case [("cut-in" | "cut-out" | "refuse") as name, count]:
-            setattr(faults, name.replace("-", "_"), int(count))
-        case _:
-            return False
-    return True
-
-
-def _obey_device(simulator: PosnetSimulator, words: list[str]) -> bool:
-    """Accidents of the printer; whether it was one."""
-    machine, module = simulator.machine, simulator.module
+    words, machine = line.split(), simulator.machine
     match words:
         case ["operator", ("on" | "off") as switch]:
             machine.operator = 3 * (switch == "on")
         case ["busy", ("on" | "off") as switch]:
             machine.busy = switch == "on"
-        case ["paper", "out", "after", lines]:
-            machine.lines_left = int(lines)
-        case ["paper", ("out" | "low" | "ok") as state]:
-            machine.paper_out, machine.paper_low = state == "out", state == "low"
-        case ["cover", ("open" | "closed") as state]:
-            machine.cover_open = state == "open"
-        case ["power"]:
-            simulator.lose_power()
-        case ["foreign", grosz]:
-            _sell_elsewhere(module, int(grosz))
-        case ["midnight"]:
-            simulator.days += 1
         case ["office", ("ok" | "failed") as state]:
-            setattr(machine, "reached_at" if state == "ok" else "failed_at", module.now())
-        case _:
-            return False
-    return True
-
-
-def _sell_elsewhere(module: FiscalMachine, grosz: int) -> None:
-    draft, module.draft = module.draft, None
-    module.open()
-    module.sell(Sold(name="OBCY", letter="A", milli=1000, price=grosz, total=grosz))
-    module.finish()
-    module.draft = draft
+            moment = "reached_at" if state == "ok" else "failed_at"
+            setattr(machine, moment, simulator.module.now())
+        case _ if not fiscal_faults.obey(simulator, words, _SWITCHES):
+            raise ValueError(f"unknown: {line!r}; see the head of hw/posnet/simulator.py")
+    simulator.resume()
 
 
 async def main(arguments: list[str]) -> None:
@@ -364,13 +275,7 @@ async def main(arguments: list[str]) -> None:
     simulator = PosnetSimulator(keep=options.keep, pictures=options.png)
     try:
         address = await simulator.listen(host, int(port))
-        sys.stdout.write(f"{address[0]}:{address[1]}\n")
-        sys.stdout.flush()
-        async for line in Lines(sys.stdin):
-            try:
-                obey(simulator, line)
-            except ValueError as error:
-                sys.stderr.write(f"{error}\n")
+        await serve(address, lambda line: obey(simulator, line))
     finally:
         await simulator.close()
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -34,7 +35,7 @@ def receipts(draw, job="S-1"):
     """Receipts that add up, some of their lines taken back."""
     kept = draw(st.lists(lines, min_size=1, max_size=5))
     gone = draw(st.lists(lines, max_size=2))
-    every = [*gone, *kept, *(storno(line) for line in gone)]
+    every = [*gone, *kept, *(replace(line, storno=True) for line in gone)]
     deposits = tuple(
         draw(
             st.lists(
@@ -58,17 +59,6 @@ def receipts(draw, job="S-1"):
         payments=(Tender(means="cash", amount_minor=due + over),),
         total_minor=total,
         change_minor=over,
-    )
-
-
-def storno(line):
-    return FiscalLine(
-        name=line.name,
-        quantity_milli=line.quantity_milli,
-        unit_minor=line.unit_minor,
-        vat=line.vat,
-        unit=line.unit,
-        storno=True,
     )
 
 
