@@ -109,6 +109,8 @@ def _verify(db: sqlite3.Connection, beside: sqlite3.Connection) -> Verdict:
         if len(findings) >= MAX_FINDINGS:
             break
     if not findings:
+        if shelf.fences:
+            shelf.rebuild()  # what stands beyond one may have been applied before it
         shelf.seal(tuple)
         shelf.committed()
         findings += _compare(db, beside)

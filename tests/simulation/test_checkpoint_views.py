@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from central.ledger import author, checkpoint, journal
 from edge.store import base, prune
 from edge.store.connection import migrate
-from edge.store.journal import Journal
+from edge.store.journal import Journal, find_fact
 from edge.store.shelf import Shelf
 from edge.store.start import begin_from
 from edge.store.verify import verify_connection
 from edge.store.views import DERIVED, Views
-from sync.chain import ALL
+from sync.chain import ALL, StreamId
 from sync.checkpoint import KEEP_MS, opened
 from sync.checkpoint import frames as frames_of
 from sync.facts.node import NodeEnrolled, StoreDescribed
@@ -192,18 +192,17 @@ def test_pruning_midway_is_a_life(story, data):
         pruned = Edge(path)
         for who in AUTHORS:
             pruned.know((who.node, "S1", who.public))
+        told: dict[StreamId, int] = {}
         for who, batch in queue:
             lived.take(who, batch)
             pruned.take(who, batch)
             if data.draw(st.booleans()):
-                drop(
-                    pruned,
-                    path,
-                    {
-                        head.stream: data.draw(st.integers(0, head.seq))
-                        for head in pruned.journal.heads()
-                    },
-                )
+                for head in pruned.journal.heads():
+                    told[head.stream] = data.draw(st.integers(told.get(head.stream, 0), head.seq))
+                drop(pruned, path, told)
+                assert gone(pruned) <= {
+                    (stream, seq) for stream, safe in told.items() for seq in range(1, safe + 1)
+                }, "what is not safe is never dropped"
         assert pruned.rows() == lived.rows()
         verdict = verify_connection(pruned.db)
         assert verdict.sound, verdict.findings
@@ -214,6 +213,16 @@ def test_pruning_midway_is_a_life(story, data):
         assert pruned.rows() == lived.rows(), "as a fence would have it"
         again.db.close()
         pruned.db.close()
+
+
+def gone(edge):
+    """Return the facts that are not there any more."""
+    return {
+        (stream, seq)
+        for id_, stream in edge.journal.ids()
+        for seq in range(1, edge.journal.row(stream).head.seq + 1)
+        if find_fact(edge.db, id_, seq) is None
+    }
 
 
 def drop(edge, path, safe):

@@ -9,7 +9,9 @@ import pytest
 from edge.clock import Clock
 from edge.link.conversation import Conversation
 from edge.store import prune
+from edge.store.backup import put_back
 from edge.store.journal import Gap, NotKept
+from edge.store.lives import GreetAgain
 from edge.store.verify import verify_file
 from sync import checkpoint
 from sync.chain import ALL, Batch, Fact, Head, StreamId, extend, genesis, sign
@@ -18,6 +20,8 @@ from sync.clock import Reading, Trust
 from sync.errors import BadSignature, RemoteProtocolError
 from sync.exchange.session import Acknowledged, BelowBase, Session
 from sync.facts import encode, kind_of
+from sync.facts.count import CountedLine, CountOpened
+from sync.facts.node import StreamClosed
 from sync.facts.sale import Stage
 from sync.facts.stock import GoodsReceived, ReceivedLine, ReceivedLines
 from tests.edge.store.rig import NOW, key, opened, sale, selling
@@ -340,3 +344,119 @@ async def test_one_that_cannot_be_used_changes_nothing(tmp_path, more, says):
         assert store.fresh
         assert (await store.verify()).sound
         assert await store.write(selling(event(2))) == 2
+
+
+def office_says(*bodies):
+    """Head office's stream of the store."""
+    stream = StreamId(OFFICE.node, 1, "S1")
+    facts = []
+    for seq, body in enumerate(bodies, start=1):
+        kind, version = kind_of(body)
+        facts.append(Fact(seq, (NOW + seq) << 16, kind, version, event(2000 + seq), encode(body)))
+    hashes = extend(genesis(stream), facts)
+    return Batch(stream, facts, sign(OFFICE.private, Head(stream, len(facts), hashes[-1])))
+
+
+async def pruned_with_neighbour(store, upto):
+    """Twenty sales of a neighbour, the first ones dropped; return its stream."""
+    await store.write(lambda unit: unit.root(OFFICE.node, ALL, OFFICE.public))
+    await store.write(lambda unit: unit.root(key(5).node, "S1", key(5).public))
+    stream, _, hashes, batch = stream_of(key(5), 20)
+    await store.receive(batch(1, upto), {})
+    await store.receive(batch(upto + 1, 20), {})
+    store.note_peer({stream: 20}, {stream: upto})
+    assert (await store.prune(LATER)).facts == upto - 1
+    return stream, hashes
+
+
+@pytest.mark.parametrize(("end", "held"), [(20, 20), (10, 10), (7, 7), (5, 20)])
+async def test_a_fence_cuts_down_to_the_base_and_never_below_it(tmp_path, end, held):
+    async with opened(tmp_path) as store:
+        stream, hashes = await pruned_with_neighbour(store, 7)
+        heir = StreamId(key(3).node, 7, "S1")
+        await store.receive(office_says(StreamClosed(stream, end, hashes[end - 1], heir)), {})
+        (head,) = [head for head in store.heads() if head.stream == stream]
+        if end > 7 and held < 20:
+            held = 7  # of somebody else's stream the end must be signed: what is above comes again
+        assert head.seq == held
+        assert (await store.figures()).sales == held
+        assert (await store.verify()).sound
+    async with opened(tmp_path) as store:
+        assert (await store.figures()).sales == held
+        assert (await store.verify()).sound
+
+
+async def test_damage_above_the_base_is_cut_off_and_what_is_below_stays(tmp_path):
+    async with opened(tmp_path) as store:
+        stream, _ = await pruned_with_neighbour(store, 7)
+        id_ = store._journal.row(stream).id
+
+        def flip(unit):
+            unit._db.execute("UPDATE facts SET body = x'00' WHERE place = ?", (id_ << 40 | 12,))
+
+        await store.write(flip)
+        with pytest.raises(GreetAgain):
+            await store.batch(stream, 7)
+        assert (await store.figures()).sales == 7
+        assert (await store.verify()).sound
+        _, _, _, batch = stream_of(key(5), 20)
+        await store.receive(batch(8, 20), {})
+        assert (await store.figures()).sales == 20
+        assert (await store.verify()).sound
+
+
+async def test_a_backup_of_a_pruned_store_is_sound_and_can_be_put_back(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    async with opened(data) as store:
+        await fill(store)
+        safely(store)
+        await store.prune(LATER)
+        await store.backup(tmp_path / "copy.db")
+        await store.write(selling(event(99)))
+    put_back(tmp_path / "copy.db", data / "karb.sqlite", key().node)
+    async with opened(data, incarnation=2) as store:
+        former, now = await store.lives()
+        assert (former.seq, former.reached, now.seq) == (13, 14, 1)
+        assert (await store.verify()).sound
+        assert await store.write(selling(event(100))) == 1
+
+
+async def test_what_was_counted_before_facts_were_dropped_is_counted_again(tmp_path):
+    sheet, early, late = event(70), [CountedLine("1", 9000)], [CountedLine("2", 9000)]
+    async with opened(tmp_path) as store:
+        await store.write(lambda unit: unit.append(CountOpened(NOW, 5, "Spis"), sheet))
+        await store.write(lambda unit: unit.sheets.take(sheet, early))
+        await fill(store)
+        safely(store)
+        assert (await store.prune(LATER)).facts
+        await store.write(lambda unit: unit.sheets.take(sheet, late))
+        await store.write(selling(event(99), skus=("1", "2")))
+
+        def compare(unit, only):
+            lines = {sku: one for sku, one in unit.sheets.lines(sheet).items() if sku in only}
+            return {row.sku: row.difference_milli for row in unit.sheets.compare(sheet, lines)}
+
+        with pytest.raises(NotKept, match="'1': counted so long ago"):
+            await store.write(lambda unit: compare(unit, "12"))
+        assert await store.write(lambda unit: compare(unit, "2")) == {"2": 9000 + 10_000}
+        await store.write(lambda unit: unit.sheets.take(sheet, early))
+        assert await store.write(lambda unit: compare(unit, "12")) == {"1": 11_000, "2": 19_000}
+
+
+async def test_a_record_outdone_after_its_fact_was_dropped_is_taken_back(tmp_path):
+    """Another node had recorded the same sale, and was not heard of for weeks."""
+    lower, greater = sorted((0, 5), key=lambda number: key(number).node)
+    twice = event(1001)
+    async with opened(tmp_path, number=greater) as store:
+        await store.write(lambda unit: unit.root(key(lower).node, "S1", key(lower).public))
+        await store.write(selling(twice, skus=("1",)))
+        await store.write(selling(event(2), skus=("1",)))
+        safely(store)
+        assert (await store.prune(LATER)).facts == 1
+        with pytest.raises(NotKept):
+            await store.sale(twice)
+        _, _, _, batch = stream_of(key(lower), 1)
+        await store.receive(batch(1, 1), {})
+        assert (await store.stock("1")).quantity_milli == -2000, "counted once"
+        assert (await store.verify()).sound
