@@ -1,7 +1,5 @@
 """Any story, cut anywhere: a checkpoint and the tail, or pruning midway, end in the same rows."""
 
-import io
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,21 +12,17 @@ from hypothesis import strategies as st
 
 from central.ledger import author, checkpoint, journal
 from edge.store import base, prune
-from edge.store.connection import migrate
-from edge.store.journal import Journal, find_fact
-from edge.store.shelf import Shelf
-from edge.store.start import begin_from
+from edge.store.journal import find_fact
 from edge.store.verify import verify_connection
-from edge.store.views import DERIVED, Views
 from sync.chain import ALL, StreamId
-from sync.checkpoint import KEEP_MS, opened
-from sync.checkpoint import frames as frames_of
+from sync.checkpoint import KEEP_MS
 from sync.facts.node import NodeEnrolled, StoreDescribed
 from sync.facts.sale import PaymentSettled, SaleClosed, SaleVoided, Stage
 from tests.central.conftest import made, new_desk  # noqa: F401 - fixtures
 from tests.central.machine import request
 from tests.edge.store.rig import NOW, sale
 from tests.edge.store.test_views import AUTHORS, EVENTS, bodies, streams_of
+from tests.simulation.checkpoints import Bare
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
@@ -63,50 +57,6 @@ stories = st.lists(
     min_size=1,
     max_size=8,
 ).map(lambda parts: [one for part in parts for one in part])
-
-
-class Edge:
-    """A node's file, without a store around it."""
-
-    def __init__(self, path=":memory:"):
-        self.db = sqlite3.connect(path, isolation_level=None)
-        migrate(self.db)
-        self.journal = Journal(self.db)
-        self.shelf = Shelf(self.db, lambda stream: self.journal.row(stream).id)
-        self.shelf.from_base = lambda: base.pour(self.db, self.db, base.OF_RIGHTS)
-        self.views = Views(self.db, self.shelf)
-
-    def know(self, *roots):
-        for node, store, public in roots:
-            self.db.execute("INSERT OR REPLACE INTO roots VALUES (?, ?, ?)", (node, store, public))
-
-    def take(self, who, batch):
-        public = who if isinstance(who, bytes) else who.public
-        for fact in self.journal.receive(batch, public):
-            self.views.take(self.journal.row(batch.stream).id, batch.stream, fact)
-        self.commit()
-
-    def commit(self):
-        self.shelf.seal(self.journal.places)
-        self.shelf.committed()
-
-    def rows(self):
-        streams = dict(self.db.execute("SELECT id, node FROM streams"))
-        found = {
-            "rights": sorted((row[0], streams[row[1]], *row[2:]) for row in self.shelf.whole())
-        }
-        for table in set(DERIVED) - {"rights"}:
-            names = [row[1] for row in self.db.execute(f"PRAGMA table_info({table})")]
-            cells = [
-                dict(zip(names, row, strict=True))
-                for row in self.db.execute(f"SELECT * FROM {table}")
-            ]
-            for row in cells:
-                row.pop("digest", None)
-                for column in row.keys() & {"stream", "line_stream"}:
-                    row[column] = streams.get(row[column])
-            found[table] = sorted((tuple(row.values()) for row in cells), key=repr)
-        return found
 
 
 def introduce(desk):
@@ -150,24 +100,18 @@ def test_a_checkpoint_and_the_tail_are_a_life(new_desk, story, data):  # noqa: F
         with desk.ledger._database.reading() as connection:
             made, _ = checkpoint.make(connection, own, "S1", data.draw(st.sampled_from(NOWS)), None)
         with made.parts:
-            whole = io.BytesIO(b"".join(made.chunks()))
-        assert made.size == len(whole.getbuffer())
-        frames = list(frames_of(whole.read))
-        told = opened(frames[0], frames[1], {own.node: own.public}, ("S1", ALL))
-        begun, lived = Edge(), Edge()
-        begun.know((own.node, ALL, own.public))
+            whole = b"".join(made.chunks())
+        assert made.size == len(whole)
+        begun, lived = Bare(), Bare()
+        begun.begin_from(whole, own, "S1")
         lived.know((own.node, ALL, own.public))
-        begun.db.execute("BEGIN")
-        begin_from(begun.db, begun.journal, begun.views, told, iter(frames))
-        begun.commit()
-        begun.db.execute("COMMIT")
         for batch in central_streams(desk):
             lived.take(own.public, batch)
         for stream, n in zip(streams, cuts, strict=True):
             for who, batch in stream:
-                lived.take(who, batch)
+                lived.take(who.public, batch)
             for who, batch in stream[n:]:
-                begun.take(who, batch)
+                begun.take(who.public, batch)
         assert begun.rows() == lived.rows()
         verdict = verify_connection(begun.db)
         assert verdict.sound, verdict.findings
@@ -181,7 +125,7 @@ def test_pruning_midway_is_a_life(story, data):
     queues = [list(stream) for stream in streams]
     while any(queues):
         queue.append(data.draw(st.sampled_from([one for one in queues if one])).pop(0))
-    lived = Edge()
+    lived = Bare()
     with (
         TemporaryDirectory(dir=MEMORY) as folder,
         patch.object(prune, "WORTH_IT", 1),
@@ -189,13 +133,13 @@ def test_pruning_midway_is_a_life(story, data):
         closing(lived.db),
     ):
         path = Path(folder) / "edge.sqlite"
-        pruned = Edge(path)
+        pruned = Bare(path)
         for who in AUTHORS:
             pruned.know((who.node, "S1", who.public))
         told: dict[StreamId, int] = {}
         for who, batch in queue:
-            lived.take(who, batch)
-            pruned.take(who, batch)
+            lived.take(who.public, batch)
+            pruned.take(who.public, batch)
             if data.draw(st.booleans()):
                 for head in pruned.journal.heads():
                     told[head.stream] = data.draw(st.integers(told.get(head.stream, 0), head.seq))
@@ -206,7 +150,7 @@ def test_pruning_midway_is_a_life(story, data):
         assert pruned.rows() == lived.rows()
         verdict = verify_connection(pruned.db)
         assert verdict.sound, verdict.findings
-        again = Edge(path)
+        again = Bare(path)
         assert again.rows() == lived.rows()
         pruned.shelf.rebuild()
         pruned.commit()
