@@ -9,6 +9,7 @@ and `app` builds the rest, one screen that reads like a list.
 * `store`: the journal and its views in SQLite; the only SQL of the edge.
 * `api`: HTTP for tills, kiosks and foreign clients.
 * `link`: the exchange with head office.
+* `upkeep`: once a day, old facts are dropped.
 * `cli`: the commands.
 
 A sale's path: `api` or a scanner → `till.basket` → `till.selling` inside one unit of

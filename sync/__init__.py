@@ -8,6 +8,7 @@ simulation replays from a seed and central and a store compute the same thing.
 * `rules`: the sums everyone must compute alike (money, VAT, barcodes, stages).
 * `merge`: how facts of several nodes become one state.
 * `exchange`: the conversation of two nodes, bytes in and bytes out.
+* `checkpoint`: what a store's views say, signed: where a new node begins.
 * `contract`: the HTTP faces both programs share (problems, OpenAPI, tokens).
 * `chain`, `clock`, `identity`: numbered, hashed and signed; ordered; and by whom.
 

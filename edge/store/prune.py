@@ -11,6 +11,7 @@ base; then what sales took is noted, and then their facts go, a few at a time. A
 between any two of these loses nothing: what was not dropped is dropped the next time.
 """
 
+import shutil
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, closing
@@ -38,6 +39,9 @@ SLICE = 500
 SLICE_BYTES = 1 << 20
 """Bytes of frames written, or cleared, in one unit of work."""
 
+
+ROOM = 64 << 20
+"""Bytes of the disk that are left to selling."""
 
 _BELOW = (
     "facts JOIN bases ON place > stream << 40 AND place <= (stream << 40) + seq "
@@ -116,6 +120,9 @@ def plan(
                 for packed in checkpoint.pack(view, rows):
                     notes.append(packed.part)
                     file.write(checkpoint.framed(packed.frame))
+        needed = 2 * parts.stat().st_size + ROOM  # in the file, and in the WAL before
+        if shutil.disk_usage(path.parent).free < needed:
+            raise NotNow(f"it takes {needed} bytes of room for a while, and the disk has less")
         cuts = tuple(Cut(s.name(), head.seq, head.hash, head.seq) for s, head in bases.items())
         views = checkpoint.versions()
         manifest = Manifest(checkpoint.FORMAT, now_ms, key.node, scopes, views, cuts, tuple(notes))

@@ -204,6 +204,7 @@ class Store:
         self._noted: set[tuple[str, StreamId]] = set()
         """What peers hold that is not on disk yet."""
         self._watchers: set[asyncio.Event] = set()
+        self._pruning = asyncio.Lock()
 
     @classmethod
     async def open(
@@ -490,10 +491,14 @@ class Store:
         Raises:
             DiskFull, StoreError: It could not be stored; what was done is whole.
         """
+        async with self._pruning:
+            return await self._prune(now)
+
+    async def _prune(self, now: Reading) -> Pruned:
         left = await self._drop()  # of a time that was cut off
         if not now.trust:
             return Pruned(left, 0, "nobody has vouched for the time yet")
-        safe = {stream: seq for stream, (_, seq) in self._peers[CENTRAL].items()}
+        safe = await self._safe()
         parts = self.path.with_name("base.partial")
         try:
             planned = await asyncio.to_thread(
@@ -510,6 +515,19 @@ class Store:
         finally:
             parts.unlink(missing_ok=True)
         return Pruned(left + await self._drop(), len(planned.bases))
+
+    async def _safe(self) -> dict[StreamId, int]:
+        """Return up to where nobody will miss the facts of each stream.
+
+        Head office keeps them safely, and every neighbour that was ever met, and is not
+        revoked, has them: it may have no way to head office but this node.
+        """
+        safe = {stream: min(at) for stream, at in self._peers[CENTRAL].items()}
+        for peer in [peer for peer in self._peers if peer != CENTRAL]:
+            if not await self.revoked(bytes.fromhex(peer)):
+                held = self.peer_holds(peer)
+                safe = {stream: min(seq, held.get(stream, 0)) for stream, seq in safe.items()}
+        return safe
 
     async def _drop(self) -> int:
         """Drop what the base stands for, a little at a time; return how many facts."""

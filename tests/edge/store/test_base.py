@@ -1,5 +1,6 @@
 """Beginning from a checkpoint, dropping old facts, and what is then still proved."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 
@@ -21,7 +22,7 @@ from sync.errors import BadSignature, RemoteProtocolError
 from sync.exchange.session import Acknowledged, BelowBase, Session
 from sync.facts import encode, kind_of
 from sync.facts.count import CountedLine, CountOpened
-from sync.facts.node import StreamClosed
+from sync.facts.node import NodeRevoked, StreamClosed
 from sync.facts.sale import Stage
 from sync.facts.stock import GoodsReceived, ReceivedLine, ReceivedLines
 from tests.edge.store.rig import NOW, key, opened, sale, selling
@@ -117,6 +118,50 @@ async def test_only_up_to_what_is_safe(tmp_path):
         assert (await store.prune(LATER)).facts == 3
         assert kept(tmp_path) == [1, 4, *range(6, 14)]
         assert store.base(head.stream) == 6
+        assert (await store.verify()).sound
+
+
+async def test_what_a_neighbour_lacks_is_kept_for_it(tmp_path):
+    neighbour = key(5).node
+    async with opened(tmp_path) as store:
+        await fill(store)
+        safely(store)
+        (head,) = store.heads()
+        store.note_peer({head.stream: 6}, {}, neighbour.hex())
+        assert (await store.prune(LATER)).facts == 3
+        assert store.base(head.stream) == 6
+        gone = NodeRevoked(neighbour, "stolen")
+        await store.write(lambda unit: unit.root(OFFICE.node, ALL, OFFICE.public))
+        await store.receive(office_says(gone), {})
+        assert (await store.prune(LATER)).facts == 6
+
+
+async def test_head_office_put_back_makes_nothing_safe_that_it_lost(tmp_path):
+    async with opened(tmp_path) as store:
+        await fill(store)
+        safely(store)
+        (head,) = store.heads()
+        store.note_peer({head.stream: 6}, {})
+        await store.prune(LATER)
+        assert store.base(head.stream) == 6
+
+
+async def test_with_little_room_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(prune, "ROOM", 1 << 60)
+    async with opened(tmp_path) as store:
+        await fill(store)
+        safely(store)
+        assert "bytes of room" in (await store.prune(LATER)).why_not
+        assert await frames_left(store) == -1
+        assert not (tmp_path / "base.partial").exists()
+
+
+async def test_two_that_prune_at_once_take_turns(tmp_path):
+    async with opened(tmp_path) as store:
+        await fill(store)
+        safely(store)
+        first, second = await asyncio.gather(store.prune(LATER), store.prune(LATER))
+        assert (first.facts, second.facts) == (9, 0)
         assert (await store.verify()).sound
 
 
