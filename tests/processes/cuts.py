@@ -12,10 +12,11 @@ silent lines.
 
 import asyncio
 import random
+import sqlite3
 import tempfile
 import time
 from collections import defaultdict
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from edge.folder import told as left_by
@@ -65,7 +66,20 @@ class Cutting:
         finally:
             self._asking = False
         self.waits = status != 200 or told["waiting"] > 0
+        if status != 200:
+            await self._check_what_waits()
         return status == 200
+
+    async def _check_what_waits(self):
+        """What a node says does not wait any more, head office has: even after a broken answer."""
+        said = await self.shop.status(self.node)
+        if said is None or said["waiting"]:
+            return
+        path = self.shop.office.data / "ledger.db"
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+            (there,) = db.execute("SELECT COUNT(*) FROM sales").fetchone()
+        if there != len(self.shop.sold):
+            self.shop.lost.append(f"nothing waits, {there} of {len(self.shop.sold)} sales arrived")
 
     async def measured(self):
         """Return how many bytes an exchange has, each way; its handshake varies by a few."""

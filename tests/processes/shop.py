@@ -29,6 +29,9 @@ PATIENCE_S = 90
 
 REPEAT = (429, 500, 502, 503, 504)
 PER_SALE = 1000
+WANTED = (1, 5, 40)
+"""Pieces that a web customer wants: at times more than there is a right to."""
+
 TRIES_S = 60
 
 
@@ -44,7 +47,7 @@ class Shop:
         """Sale → (till, series, number), as acknowledged."""
 
         self.delivered, self.promised, self.handed = {}, {}, {}
-        self.wrong, self.sent, self.answered = [], asyncio.Event(), asyncio.Event()
+        self.wrong, self.lost, self.sent, self.answered = [], [], asyncio.Event(), asyncio.Event()
         self._closing, self._http, self._tasks = False, None, []
 
     @property
@@ -114,10 +117,11 @@ class Shop:
         office = self.office
         while not self._closing:
             uuid = self._uuid()
+            quantity = 1000 * self.rng.choice(WANTED)
             body = {
                 "id": uuid,
                 "channel": "web",
-                "lines": [{"sku": SKU, "quantity_milli": 1000}],
+                "lines": [{"sku": SKU, "quantity_milli": quantity}],
                 "expires_s": 3600,
             }
             made = await self._insist(
@@ -129,7 +133,7 @@ class Shop:
                 await self._insist(
                     office, "POST", f"/v1/promises/{uuid}/{what}", None, office.key, (200,)
                 )
-                self.promised[uuid] = what
+                self.promised[uuid] = (what, quantity)
             await self._pause(0.2)
 
     async def _orders(self):
@@ -137,7 +141,7 @@ class Shop:
         answers = {}
         while not self._closing:
             node = self.rng.choice(self.nodes)
-            wanting = [u for u, what in self.promised.items() if what == "confirm"]
+            wanting = [u for u, (what, _) in self.promised.items() if what == "confirm"]
             waiting = [u for u in wanting if u not in self.handed]
             if waiting:
                 uuid = self.rng.choice(waiting)
@@ -148,7 +152,7 @@ class Shop:
                         node, "POST", f"/v1/orders/{uuid}/answer", body, node.key
                     )
                     if status == 200:
-                        self.handed[uuid] = node.name
+                        self.handed[uuid] = self.promised[uuid][1]
                     elif status not in (404, 409, *REPEAT):
                         self.wrong.append(f"order {uuid}: {status} {told}")
             await self._pause(0.2)
@@ -169,6 +173,7 @@ class Shop:
             if status in good:
                 return told
             if status in refused:
+                self.faulted("promises refused")
                 return None
             if status not in REPEAT:
                 self.wrong.append(f"{method} {path}: {status} {told}")
@@ -270,6 +275,7 @@ class Shop:
         """Judge the whole world after everything has healed."""
         found = defaultdict(list)
         found["corrupt"] += self.wrong
+        found["lost"] += self.lost
         found["stuck"] += await self.drained()
         for node in self.nodes:
             await self.kill(node, signal.SIGTERM)
@@ -302,7 +308,7 @@ class Shop:
             "SELECT SUM(made - used - done - over) FROM rights WHERE cell = ?", (SKU,)
         ).fetchone()
         expected = (
-            sum(self.delivered.values()) - PER_SALE * len(self.sold) - 1000 * len(self.handed)
+            sum(self.delivered.values()) - PER_SALE * len(self.sold) - sum(self.handed.values())
         )
         if physical != expected:
             which = "lost" if physical > expected else "doubled"
