@@ -1,0 +1,170 @@
+"""All of the proof, and one report: `make proof ARGS="--size ci"`.
+
+    python -m tests.prove --size ci|release [--seed N] [--resume] [--only crash,kills] [--keep]
+
+Parts write what they saw under `proof/SIZE/`, one JSON file each; with `--resume` finished parts
+are taken as they are, and an unfinished one goes on. The report stands beside them as Markdown
+and JSON, with `--keep` in `docs/`, too. Status 1 if anything is lost, doubled, corrupt or stuck,
+a known bug was not caught, or a part did less than its size aims at.
+"""
+
+import argparse
+import datetime as dt
+import shutil
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+
+import msgspec
+
+from tests.proof import SIZES, WRONGS, Told, part_of, versions
+
+PARTS = {
+    "crash": ("tests.crash.proof", "power cuts of edge and central on a simulated disk"),
+    "simulation": ("tests.simulation.proof", "seeds of one simulated world with every fault"),
+    "kills": ("tests.processes.kills", "kill -9 of real processes under load"),
+    "cuts": ("tests.processes.cuts", "cuts of the line at bytes of an exchange, and repeats"),
+    "decoders": ("tests.decoders.fuzz", "spoilt inputs of every parser"),
+    "bugs": ("tests.bugs.proof", "known bugs, each put into a copy of the tree"),
+}
+"""What runs, in this order; and what its cases are."""
+
+AIMS = {
+    "short": {},
+    "ci": {"crash": 20_000, "simulation": 300, "kills": 50},
+    "release": {"crash": 1_000_000, "simulation": 20_000, "kills": 2_000},
+}
+"""Least cases of a part."""
+
+ROOT = Path(__file__).parents[1]
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """The whole proof."""
+
+    size: str
+    seed: int
+    made: str
+    """UTC."""
+
+    versions: dict[str, str]
+    parts: dict[str, Told]
+    """By the name they are called with."""
+
+    missing: list[str]
+    """Parts that were not run, or did less than they should."""
+
+    @property
+    def good(self):
+        return not self.missing and not any(told.failed for told in self.parts.values())
+
+
+def prove(size, seed, folder: Path, only=tuple(PARTS), *, resume=False) -> Report:
+    """Run parts, and report on all that is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in only:
+        out = folder / f"{name}.json"
+        if not resume:
+            out.unlink(missing_ok=True)
+            part_of(out).unlink(missing_ok=True)
+        if not _finished(out, size, seed):
+            try:
+                import_module(PARTS[name][0]).main(size, seed, out)
+            except Exception:  # noqa: BLE001 - the other parts go on; this one is not there
+                traceback.print_exc()
+    return reported(size, seed, folder)
+
+
+def reported(size, seed, folder: Path) -> Report:
+    """Read what the parts wrote, write the report."""
+    parts = {}
+    for name in PARTS:
+        told = _finished(folder / f"{name}.json", size, seed)
+        if told is not None:
+            parts[name] = told
+    missing = [f"{name}: not run" for name in PARTS if name not in parts]
+    missing += [
+        f"{name}: {parts[name].cases:,} cases, aimed at {least:,}"
+        for name, least in AIMS[size].items()
+        if name in parts and parts[name].cases < least
+    ]
+    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M")
+    report = Report(
+        size=size, seed=seed, made=now, versions=versions(), parts=parts, missing=missing
+    )
+    (folder / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    (folder / "report.md").write_text(as_markdown(report), "utf-8")
+    return report
+
+
+def as_markdown(report: Report) -> str:
+    """Return the report for people."""
+    lines = [
+        f"# Proof, size {report.size}",
+        "",
+        "Nothing was lost, doubled, corrupt or stuck." if report.good else "**It failed.**",
+        "",
+        f'Made {report.made} UTC by `make proof ARGS="--size {report.size} --seed {report.seed}"`.',
+        "",
+        "| part | what its cases are | cases | " + " | ".join(WRONGS) + " | seconds |",
+        "|---|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for name, told in report.parts.items():
+        wrongs = " | ".join(str(getattr(told, what)) for what in WRONGS)
+        lines.append(
+            f"| {name} | {PARTS[name][1]} | {told.cases:,} | {wrongs} | {told.seconds:,.0f} |"
+        )
+    lines += ["", *[f"- {line}" for line in report.missing], ""]
+    for name, told in report.parts.items():
+        lines += [f"## {name}", "", f"Seeds: first {told.seeds[0]}" + _failed(told.seeds[1:]), ""]
+        lines += ["| what happened | times |", "|---|--:|"]
+        lines += [f"| {fault} | {times:,} |" for fault, times in sorted(told.faults.items())]
+        lines += ["", *[f"- {' '.join(note.split())}" for note in told.notes], ""]
+    lines += ["## Versions", ""]
+    known = dict(report.versions)
+    for told in report.parts.values():
+        known |= told.versions
+    lines += [f"- {name}: {text}" for name, text in known.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _failed(seeds):
+    return f"; failed: {', '.join(map(str, seeds[:20]))}." if seeds else "; none failed."
+
+
+def _finished(out: Path, size, seed) -> Told | None:
+    try:
+        told = msgspec.json.decode(out.read_bytes(), type=Told)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return told if (told.size, told.seeds[:1]) == (size, [seed]) else None
+
+
+def _command() -> int:
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--size", choices=SIZES, default="ci")
+    asked.add_argument("--seed", type=int, default=1)
+    asked.add_argument("--only", default=",".join(PARTS), metavar="PART,…")
+    asked.add_argument("--resume", action="store_true", help="go on where it was interrupted")
+    asked.add_argument("--keep", action="store_true", help="put the report into docs/")
+    words = asked.parse_args()
+    only = words.only.split(",")
+    unknown = set(only) - set(PARTS)
+    if unknown:
+        asked.error(f"--only {', '.join(sorted(unknown))}: expected some of {', '.join(PARTS)}")
+    folder = ROOT / "proof" / words.size
+    report = prove(words.size, words.seed, folder, only, resume=words.resume)
+    if words.keep:
+        docs = ROOT / "docs"
+        docs.mkdir(exist_ok=True)
+        for ending in ("md", "json"):
+            shutil.copyfile(folder / f"report.{ending}", docs / f"proof.{ending}")
+    print(as_markdown(report))
+    asked_for = [line for line in report.missing if line.partition(":")[0] in only]
+    failed = any(told.failed for name, told in report.parts.items() if name in only)
+    return int(failed or bool(asked_for))
+
+
+if __name__ == "__main__":
+    sys.exit(_command())
