@@ -599,6 +599,7 @@ OWN = {
     "central.cli.desk": "the answers of this machine's own head office",
     "central.ledger.carried": "rows of its own database",
     "central.ledger.published": "rows of its own database",
+    "central.ledger.reading": "rows of its own database",
     "central.ledger.stale": "bodies that were decoded before they were stored",
     "central.ledger.upkeep": "a backup's keys, beside a copy that was checked",
     "central.ledger.witness": "its own file, under a check sum",
