@@ -371,8 +371,15 @@ def goods(by_sku: Mapping[str, int]) -> bytes:
 
 
 def goods_taken(packed: bytes) -> dict[str, int]:
-    """Read what a sale takes."""
-    return _GOODS.decode(packed)
+    """Read what a sale takes.
+
+    Raises:
+        BadCheckpoint: It is something else.
+    """
+    try:
+        return _GOODS.decode(packed)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise BadCheckpoint(f"Checkpoint: what a sale takes: {error}") from error
 
 
 def _signed(told: bytes) -> bytes:

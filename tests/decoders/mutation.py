@@ -22,6 +22,7 @@ WORDS = (
     b"\xd3\x80" + bytes(7),
     b"\xcb\x7f\xf8" + bytes(6),
     b"\xc0",
+    b"\x91" * 3000,
     b"\x90",
     b"\x80",
     b"-1",

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -44,7 +45,7 @@ from edge.store.shelf import Shelf
 from edge.store.views import Views
 from hw.escpos.codec import AnswerParser
 from hw.scanner.codec import CodeSplitter
-from sync import facts, identity, sealing
+from sync import checkpoint, facts, identity, sealing
 from sync.chain import Fact, StreamId
 from sync.contract import problem, token
 from sync.enrolment import EnrolAnswer, EnrolmentCode, RenewAnswer
@@ -58,7 +59,7 @@ from sync.merge.document import Value
 from sync.rules import barcode, vat
 from tests.central import machine
 from tests.central.catalogue import test_importer
-from tests.sync import test_stick
+from tests.sync import test_checkpoint, test_stick
 from tests.sync.strategies import STREAM
 from tests.sync.test_facts import CHANGE, EXAMPLES
 
@@ -191,6 +192,47 @@ def _enrolled() -> list[bytes]:
         currency="PLN",
     )
     return [msgspec.json.encode(whole), msgspec.json.encode(RenewAnswer(certificate=mine))]
+
+
+def _checkpoint_parts() -> list[bytes]:
+    """Parts behind the index of their view."""
+    rows = {
+        "sales": [(bytes(16), 0, 1, 4, 0, "T1", "T1-A", 1, 5, 5, "anna", "", 1, 1000, 499)],
+        "prices": [("1", 0, 1, 499), ("2", 0, 1, 599)],
+        "goods": [(0, 1, 4, checkpoint.goods({"1": 1000}))],
+        "facts": [(0, 1, 1, "sale", 1, bytes(16), b"x", bytes(32), None)],
+    }
+    views = sorted(checkpoint.VIEWS)
+    return [
+        bytes([views.index(view)]) + packed.frame
+        for view, some in rows.items()
+        for packed in checkpoint.pack(view, some)
+    ]
+
+
+def _checkpoint_part(data: bytes) -> None:
+    views, frame = sorted(checkpoint.VIEWS), data[1:]
+    view = views[data[0] % len(views)] if data else views[0]
+    rows = checkpoint.unpack(checkpoint.Part(view, 1, sha256(frame).digest()), frame, 1)
+    if view == "goods":
+        for *_, packed in rows:
+            checkpoint.goods_taken(packed)
+
+
+@cache
+def _checkpoints() -> list[bytes]:
+    return [test_checkpoint.made({"prices": [("1", 0, 1, 499)]})]
+
+
+def _manifests() -> list[bytes]:
+    return [list(checkpoint.frames(io.BytesIO(_checkpoints()[0]).read))[1]]
+
+
+def _manifest(data: bytes) -> None:
+    """Signed whatever it is: what a maker's own mistake could do."""
+    signature = test_checkpoint.KEY.sign(checkpoint._signed(data))
+    keys = {identity.node_id(test_checkpoint.PUBLIC): test_checkpoint.PUBLIC}
+    checkpoint.opened(signature, data, keys, ("S1", ""))
 
 
 # --- facts and documents --------------------------------------------------------------
@@ -370,6 +412,30 @@ PARSERS: tuple[Parser, ...] = (
         _stick,
         lambda: [test_stick.made(), test_stick.made(tuple(messages()))],
         (stick.BadStick,),
+    ),
+    Parser(
+        "a checkpoint's frames",
+        "sync.checkpoint",
+        lambda data: list(checkpoint.frames(io.BytesIO(data).read)),
+        _checkpoints,
+        (RemoteProtocolError,),
+    ),
+    Parser(
+        "a checkpoint's manifest", "sync.checkpoint", _manifest, _manifests, (RemoteProtocolError,)
+    ),
+    Parser(
+        "a checkpoint's parts",
+        "sync.checkpoint",
+        _checkpoint_part,
+        _checkpoint_parts,
+        (RemoteProtocolError,),
+    ),
+    Parser(
+        "keys beside a checkpoint",
+        "sync.checkpoint",
+        checkpoint.keys_unpacked,
+        lambda: [checkpoint.keys_packed({bytes(16): bytes(32)})],
+        (RemoteProtocolError,),
     ),
     Parser(
         "what is sealed for a node",
@@ -593,6 +659,7 @@ OWN = {
     "edge.link.tls": "the node's own certificate files",
     "edge.link.peers": "names of nodes that it wrote itself",
     "edge.store.backup": "a backup's keys, beside a copy that was verified",
+    "edge.store.base": "parts of the checkpoint it keeps, by `sync.checkpoint`",
     "edge.store.holder": "bodies that the views have taken",
     "edge.store.unit": "rows of its own database",
     "edge.store.witness": "its own file, under a check sum",
