@@ -153,7 +153,7 @@ def read_check(body: object) -> Check:
             trouble=str(trouble["description"]) if trouble else None,
             status=(request.get("response") or {}).get("status") or {},
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as wrong:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as wrong:
         raise _odd(body) from wrong
 
 
@@ -182,7 +182,7 @@ def read_device(status: Body) -> DeviceState:
             table=VatTable(tuple((a, vat) for a, vat in rates if vat is not None)),
             totals={t["tax_rate"]: scaled(t["receipt"], 2) for t in device["totals"]},
         )
-    except (KeyError, TypeError, ValueError) as wrong:
+    except (KeyError, TypeError, ValueError, OverflowError) as wrong:
         raise _odd(status) from wrong
 
 
@@ -199,7 +199,7 @@ def read_fiscal_memory(status: Body) -> FiscalMemory:
             reports=int(memory["daily_reports_count"]),
             fiscal=bool(memory.get("start_fiscal_date")),
         )
-    except (KeyError, TypeError, ValueError) as wrong:
+    except (KeyError, TypeError, ValueError, OverflowError) as wrong:
         raise _odd(status) from wrong
 
 
@@ -211,7 +211,7 @@ def read_last_id(status: Body) -> int:
     """
     try:
         return int(_inside(status, "protected_memory")["last_jpkid"])
-    except (KeyError, TypeError, ValueError) as wrong:
+    except (KeyError, TypeError, ValueError, OverflowError) as wrong:
         raise _odd(status) from wrong
 
 

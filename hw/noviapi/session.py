@@ -215,7 +215,13 @@ class Session:
                 data = await response.read()
                 told = await response.json(content_type=None) if data else None
                 return response.status, told
-        except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
+        except (
+            aiohttp.ClientError,
+            TimeoutError,
+            ValueError,
+            OSError,
+            RecursionError,  # an answer of nothing but brackets
+        ) as error:
             raise DeviceUnavailable(
                 f"Printer {self._name} at {self._base}: expected an answer to "
                 f"{method} {path.partition('?')[0] or '/'} within {self._timeout_s:g} s, "

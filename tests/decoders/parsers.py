@@ -6,7 +6,9 @@ why a damaged one does no harm. A module that decodes and stands in neither fail
 """
 
 import base64
+import contextlib
 import io
+import json
 import sqlite3
 import tempfile
 from collections.abc import Callable
@@ -43,7 +45,10 @@ from edge.link.trust import Trusted
 from edge.store.connection import migrate
 from edge.store.shelf import Shelf
 from edge.store.views import Views
+from hw.errors import DeviceUnavailable
 from hw.escpos.codec import AnswerParser
+from hw.noviapi import codec as novi
+from hw.posnet import codec as posnet
 from hw.scanner.codec import CodeSplitter
 from sync import checkpoint, facts, identity, sealing
 from sync.chain import Fact, StreamId
@@ -320,6 +325,61 @@ def _toml(data: bytes) -> None:
         edge_config.load(Path(folder))
 
 
+def _posnet(data: bytes) -> None:
+    parser = posnet.FrameParser()
+    for at in range(0, len(data), 5):
+        for frame in parser.feed(data[at : at + 5]):
+            for field in (*frame.fields, "no"):
+                for ask in (frame.text, frame.number, frame.flag):
+                    with contextlib.suppress(DeviceUnavailable):
+                        ask(field)
+    assert len(parser._rest) <= posnet.MAX_FRAME
+
+
+def _posnet_frames() -> list[bytes]:
+    said = (posnet.command("vatget", va="23,00", vb="8,00"), posnet.command("scnt", bn=17, no=5))
+    return [b"".join(posnet.encode(one, n) for n, one in enumerate(said)), posnet.encode(said[0])]
+
+
+NOVI = {
+    "request": {
+        "status": "DONE",
+        "id": "7",
+        "jpkid": 12,
+        "error": {"code": 1, "description": "x"},
+        "response": {
+            "status": {
+                "device": {
+                    "tax_rates": [{"name": "A", "value": "23.00"}, {"name": "G", "value": "ZW"}],
+                    "totals": [{"tax_rate": "A", "receipt": "12.30"}],
+                },
+                "fiscal_memory": {"unique_number": "ABC1", "daily_reports_count": 3},
+                "protected_memory": {"last_jpkid": 12},
+            }
+        },
+    },
+    "device": {"status": "OK"},
+    "exception": {"description": "x", "errors": ["y"]},
+}
+
+
+def _novi(data: bytes) -> None:
+    try:
+        told = json.loads(data)
+    except (ValueError, RecursionError):
+        return  # aiohttp's own decoding, guarded where it is called
+    novi.read_error(told)
+    for read in (novi.read_check, novi.read_id):
+        with contextlib.suppress(DeviceUnavailable):
+            read(told)
+    status = told
+    with contextlib.suppress(KeyError, TypeError, IndexError):
+        status = told["request"]["response"]["status"]
+    for read in (novi.read_device, novi.read_fiscal_memory, novi.read_last_id):
+        with contextlib.suppress(DeviceUnavailable):
+            read(status)
+
+
 TOML = """
 [lan]
 listen = "0.0.0.0:8788"
@@ -532,6 +592,13 @@ PARSERS: tuple[Parser, ...] = (
         _printer,
         lambda: [b"\x12\x16\x7e" + b"\x37\x22AAAA\x00" + b"\x12"],
     ),
+    Parser("a POSNET printer's frames", "hw.posnet.codec", _posnet, _posnet_frames),
+    Parser(
+        "a NoviAPI printer's answers",
+        "hw.noviapi.codec",
+        _novi,
+        lambda: [json.dumps(NOVI).encode()],
+    ),
     Parser(
         "a barcode",
         "sync.rules.barcode",
@@ -671,6 +738,7 @@ OWN = {
     "central.ledger.upkeep": "a backup's keys, beside a copy that was checked",
     "central.ledger.witness": "its own file, under a check sum",
     "central.nodes.enrolment": "the secret of a code, hexadecimal or refused",
+    "hw.memory": "notes that the program wrote itself; a line that breaks off is passed over",
     "hw.scanner.driver": "an option of karb.toml",
     "sync.facts.catalogue": "columns of a body that was decoded",
     "sync.facts.count": "columns of a body that was decoded",

@@ -115,6 +115,7 @@ NO_VERSION = bytes.fromhex("a003020112")
         ("a basket in a document", lambda sound: sound[:-1] + b',"more":' + DEEP),
         ("karb.toml", lambda sound: sound.split(b"\n")[0] + b"\nstore = " + b"9" * 5000),
         ("karb.toml", lambda sound: sound.split(b"\n")[0] + b"\nstore = " + b"[" * 3000),
+        ("a NoviAPI printer's answers", lambda sound: sound.replace(b"12,", b"1e999,")),
         ("a service on the LAN", lambda _: "²-²".encode()),
     ],
 )
