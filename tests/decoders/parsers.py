@@ -728,6 +728,7 @@ OWN = {
     "edge.store.backup": "a backup's keys, beside a copy that was verified",
     "edge.store.base": "parts of the checkpoint it keeps, by `sync.checkpoint`",
     "edge.store.holder": "bodies that the views have taken",
+    "edge.store.store": "rows of its own database",
     "edge.store.unit": "rows of its own database",
     "edge.store.witness": "its own file, under a check sum",
     "central.cli.desk": "the answers of this machine's own head office",
