@@ -125,6 +125,8 @@ class _Book:
         self.shelf.from_base = lambda: base.pour(db, db, base.OF_RIGHTS)
         self.views = Views(db, self.shelf)
         self._mark = self._group = self._note()
+        self._now: Reading | None = None
+        """Of the group: its units are of one moment."""
         self._sealed: list[Head] = []
         self.heads = self.journal.heads()
         """As committed: what a peer may be told is stored here."""
@@ -140,15 +142,17 @@ class _Book:
         kept, self.life.incarnation, self.life.hlc, self.life.wrote_ms = mark
         self.journal.back_to(kept)
         self.views.tills.clear()
+        self._now = None
 
-    def unit(self) -> Unit:
-        self._mark = self._note()
-        self.shelf.begin()
+    def unit(self, *, undone_alone: bool) -> Unit:
+        if undone_alone:
+            self._mark = self._note()
+            self.shelf.begin()
+        if self._now is None:
+            self._now = self._clock.now()
         self.views.touched.clear()
         self.purge = self.purge or (self._unit is not None and self._unit.destroyed)
-        self._unit = Unit(
-            self._db, self.journal, self._key, self._clock.now(), self.life, self.views
-        )
+        self._unit = Unit(self._db, self.journal, self._key, self._now, self.life, self.views)
         return self._unit
 
     def abandon(self) -> None:
@@ -172,6 +176,7 @@ class _Book:
         self.heads = self._sealed
         self.shelf.committed()
         self._group = self._note()
+        self._now = None
         self._clock.wrote(self.life.wrote_ms)
         self.purge = self.purge or (self._unit is not None and self._unit.destroyed)
         row = self.journal.held(self.life.stream(self._key.node))

@@ -37,8 +37,12 @@ class Book(Protocol):
     purge: bool
     """Something was destroyed: no page of it may stay in the WAL."""
 
-    def unit(self) -> Any:
-        """Begin a unit; what it returns is handed to the work."""
+    def unit(self, *, undone_alone: bool) -> Any:
+        """Begin a unit; what it returns is handed to the work.
+
+        Args:
+            undone_alone: `roll_back` may follow; else only `abandon`.
+        """
 
     def roll_back(self) -> None:
         """Forget the unit begun last."""
@@ -217,7 +221,9 @@ class Writer:
         """Run a group up to its commit; None, and nothing is left of it, if a unit fails."""
         try:
             self.db.execute("BEGIN IMMEDIATE")
-            results: list[_Result] = [(job.work(self.book.unit()), None) for job in group]
+            results: list[_Result] = [
+                (job.work(self.book.unit(undone_alone=False)), None) for job in group
+            ]
             self.book.seal()
         except Exception:  # noqa: BLE001 - each unit is run again, and told of its own error
             if self.db.in_transaction:
@@ -235,7 +241,7 @@ class Writer:
             for job in group:
                 if not alone:
                     execute("SAVEPOINT unit")
-                unit = self.book.unit()
+                unit = self.book.unit(undone_alone=True)
                 try:
                     results.append((job.work(unit), None))
                 except sqlite3.OperationalError as error:
