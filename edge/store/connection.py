@@ -21,6 +21,10 @@ class DiskFull(StoreError):
     """No room for another sale; nothing was stored."""
 
 
+class OutcomeUnknown(StoreError):
+    """The disk failed in such a way that only the next start can tell what was stored."""
+
+
 def unusable(path: Path, error: Exception) -> StoreError:
     """Say what is the matter with a database that cannot be opened or read, and the cure."""
     if is_damage(error):

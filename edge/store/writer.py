@@ -14,7 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from edge.store.connection import Connect, DiskFull, StoreError, is_disk_full, unusable
+from edge.store.connection import (
+    Connect,
+    DiskFull,
+    OutcomeUnknown,
+    StoreError,
+    is_disk_full,
+    unusable,
+)
 
 T = TypeVar("T")
 
@@ -106,6 +113,7 @@ class Writer:
         Raises:
             DiskFull: No room; nothing was stored.
             StoreError: The disk failed; what survived was looked up, and this did not.
+            OutcomeUnknown: The disk failed, and goes on failing: ask for it by its id later.
             Exception: Whatever `work` raised; nothing of it was stored.
         """
         if self._broken is not None:
@@ -211,11 +219,55 @@ class Writer:
             results = self._each(group, alone=alone)
         try:
             self.db.execute("COMMIT")
-        except sqlite3.Error:
+        except sqlite3.Error as error:
             if not self._reopen():
+                self._bury(error)
                 raise
+            self._make_sure()
         self.book.committed()
         return results
+
+    def _bury(self, error: sqlite3.Error) -> None:
+        """Write over what a refused commit may have left in the WAL.
+
+        A flush that failed may have written all the same, and whoever starts from that file
+        (after a crash or a power cut) would find what was refused. What is committed next
+        takes the same place, so something is committed at once.
+
+        Raises:
+            OutcomeUnknown: That failed, too.
+        """
+        try:
+            (version,) = self.db.execute("PRAGMA user_version").fetchone()
+            self.db.execute(f"PRAGMA user_version = {version}")
+        except sqlite3.Error as worse:
+            if is_disk_full(error) and self._reserve.exists():
+                return  # the group is tried again, in the same place
+            raise OutcomeUnknown(
+                f"The disk failed, and failed again ({error}; {worse}): whether this was stored "
+                "is not known. Check the disk, and ask for it by its id before doing it again."
+            ) from worse
+
+    def _make_sure(self) -> None:
+        """Have on disk what is seen to have survived though its flush failed.
+
+        A flush that succeeds after one that failed proves nothing of what the first was to
+        write. Written back into the database file, it is written anew.
+
+        Raises:
+            OutcomeUnknown: It cannot be; nothing more is stored in this run.
+        """
+        try:
+            busy, pages, done = self.db.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+            reason = "readers were in the way" if busy or pages != done else ""
+        except sqlite3.Error as error:
+            reason = str(error)
+        if reason:
+            self._broken = OutcomeUnknown(
+                f"The disk failed, and what was to be stored can be read, but not made sure "
+                f"({reason}). Check the disk, start again, and ask for it by its id."
+            )
+            raise self._broken
 
     def _all_or_none(self, group: list[_Job]) -> list[_Result] | None:
         """Run a group up to its commit; None, and nothing is left of it, if a unit fails."""
@@ -270,7 +322,11 @@ class Writer:
         results.append((None, error))
 
     def _reopen(self) -> bool:
-        """Start from what is on disk; return whether the last group survived there."""
+        """Start from what is on disk; return whether the last group survived there.
+
+        Raises:
+            OutcomeUnknown: The disk lets nobody look; nothing more is stored in this run.
+        """
         before = self.book
         try:
             self.db.close()
@@ -278,8 +334,11 @@ class Writer:
             survived = before.survived(self.db)
             self.book = self._open_book(self.db)
         except Exception as error:
-            self._broken = error
-            raise
+            self._broken = OutcomeUnknown(
+                f"The disk failed, and what is on it cannot be looked up ({error}). Check the "
+                "disk, start again, and ask by its id for what was being stored."
+            )
+            raise self._broken from error
         return survived
 
     def _checkpoint(self, after: int) -> None:

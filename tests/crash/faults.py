@@ -2,7 +2,8 @@
 
 What was acknowledged must be there when the disk is well again and the shop has started anew,
 and also when the power is cut at that moment, with nothing kept that was not truly flushed: a
-sync that failed has lost what it was to write, whatever the next one says.
+sync that failed has lost what it was to write, whatever the next one says. What was refused must
+not come back, though the sync that failed has written all the same.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from random import Random
 from typing import Any
 
 import edge.store.writer as writer_module
-from edge.store.connection import StoreError, connect_read_only
+from edge.store.connection import OutcomeUnknown, StoreError, connect_read_only
 from tests.crash import shop
 from tests.crash.cuts import Seen
 from tests.crash.disk import Disk, Fault, recorded
@@ -47,19 +48,24 @@ def _day(folder: Path, seed: int, fault: Fault, seen: Seen) -> list[str]:
     day.mkdir()
     image.mkdir()
     told: list[tuple[Any, ...]] = []
+    seen.faults.setdefault("unknown", 0)
     with (
         shop.one_place(),
         shop.in_order(),
         shop.changed((writer_module, "CHECKPOINT_IDLE", UNITS_A_CHECKPOINT)),
         recorded(day) as disk,
     ):
-        refused = asyncio.run(_live(disk, day, seed, fault, told))
+        refused = asyncio.run(_live(disk, day, seed, fault, told, seen))
     seen.faults["refused"] = seen.faults.get("refused", 0) + len(refused)
     seen.faults["acknowledged"] = seen.faults.get("acknowledged", 0) + len(told)
-    plug = Plug(disk.before)
+    plug, keeping = Plug(disk.before), Plug(disk.before, keeps=True)
+    wrong = []
     for op in disk.log:
         plug.feed(op)
-    wrong = []
+        keeping.feed(op)
+        if op.kind == "said" and op.told in refused:
+            lay(image, keeping.pull("all", Random(seed)))
+            wrong += [f"{what} (cut at once)" for what in _come_back(image, [op.told])]
     for mode in ("all", "none"):
         lay(image, plug.pull(mode, Random(seed)))
         try:
@@ -79,7 +85,7 @@ def _come_back(image: Path, refused: list[bytes]) -> list[str]:
 
 
 async def _live(
-    disk: Disk, folder: Path, seed: int, fault: Fault, told: list[tuple[Any, ...]]
+    disk: Disk, folder: Path, seed: int, fault: Fault, told: list[tuple[Any, ...]], seen: Seen
 ) -> list[bytes]:
     """Sell on a disk that fails; note what was acknowledged, return what was refused."""
     day = shop.Day(None, folder, Random(seed), "FULL")
@@ -90,8 +96,12 @@ async def _live(
         fault.healed = number >= SALES
         try:
             await day.store.write(day.selling())
+        except OutcomeUnknown:
+            seen.faults["unknown"] += 1
         except StoreError:  # plainly; anything else is a finding
-            refused += [words[1] for words in day.ran[-1:]]
+            for words in day.ran[-1:]:
+                refused.append(words[1])
+                disk.say(words[1])
         else:
             told += day.ran[-1:]
         day.ran.clear()

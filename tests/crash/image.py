@@ -137,8 +137,14 @@ def _put(content: bytearray, sector: int, raw: bytes) -> None:
 class Plug:
     """Walks along a log; may be pulled anywhere."""
 
-    def __init__(self, before: Mapping[str, bytes]) -> None:
-        """Begin with a folder as it was, all of it on disk."""
+    def __init__(self, before: Mapping[str, bytes], *, keeps: bool = False) -> None:
+        """Begin with a folder as it was, all of it on disk.
+
+        Args:
+            before: Contents by name.
+            keeps: A sync that failed may have written all the same; else it has written nothing.
+        """
+        self._keeps = keeps
         self._files = {number: File(content) for number, content in enumerate(before.values(), 1)}
         self._sure = {name: number for number, name in enumerate(before, 1)}
         self._names: list[Op] = []
@@ -153,7 +159,8 @@ class Plug:
         elif op.kind == "sync":
             self._files[op.file].sync()
         elif op.kind == "lost":
-            self._files[op.file].lose()
+            if not self._keeps:
+                self._files[op.file].lose()
         elif op.kind in ("link", "unlink", "rename"):
             self._files.setdefault(op.file, File(b""))
             self._names.append(op)
