@@ -99,7 +99,10 @@ class NoviapiPrinter:
     async def settle(self, job: str, *, document: str | None, by: str) -> Outcome:
         """See `FiscalPrinter.settle`."""
         async with self._lock:
-            return await self._jobs.by_person(job, document, self._settings.number, by)
+            try:
+                return await self._jobs.by_person(job, document, self._settings.number, by)
+            except (DeviceUnavailable, DeviceMisconfigured) as error:
+                return Unknown(error.problem, error.cure)
 
     async def status(self) -> FiscalStatus:
         """See `FiscalPrinter.status`."""

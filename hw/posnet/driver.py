@@ -90,12 +90,18 @@ class PosnetPrinter:
     async def ask(self, job: str) -> Outcome:
         """See `FiscalPrinter.ask`."""
         async with self._lock:
-            return await self._jobs.asked(job, self._resolve)
+            try:
+                return await self._jobs.asked(job, self._resolve)
+            except DeviceMisconfigured as error:
+                return Unknown(error.problem, error.cure)
 
     async def settle(self, job: str, *, document: str | None, by: str) -> Outcome:
         """See `FiscalPrinter.settle`."""
         async with self._lock:
-            return await self._jobs.by_person(job, document, self._settings.number, by)
+            try:
+                return await self._jobs.by_person(job, document, self._settings.number, by)
+            except (DeviceUnavailable, DeviceMisconfigured) as error:
+                return Unknown(error.problem, error.cure)
 
     async def status(self) -> FiscalStatus:
         """See `FiscalPrinter.status`."""
@@ -232,11 +238,11 @@ class PosnetPrinter:
         )
         try:
             await session.ask(what, token=token, patience_s=self._settings.job_timeout_s)
+            return await self._jobs.settle(job, Done(f"{what.name} answered"))
         except PosnetRefused as error:
             return await self._jobs.settle(job, _report_refused(error))
-        except DeviceUnavailable:
+        except DeviceUnavailable:  # or the note could not be written
             return await self._resolve(job)
-        return await self._jobs.settle(job, Done(f"{what.name} answered"))
 
     async def _resolve(self, job: str, why: Refused | None = None) -> Outcome:
         """Ask what became of a job, as long as there is hope of an answer.

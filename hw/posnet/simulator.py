@@ -133,7 +133,7 @@ class PosnetSimulator:
 
     def lose_power(self) -> None:
         """All lines are cut, working memory is lost; it is on again at once."""
-        for connection in self._connections:
+        for connection in list(self._connections):
             connection.queue.clear()
             connection.cut()
         self.machine.lose_power()

@@ -116,9 +116,12 @@ async def cut_and_go_on(rig, printer, way, count, tally):
     await end_well(rig, printer, job, outcome, was, tally, (way, count))
 
 
-async def cut_and_kill(rig, printer, way, count, tally):
-    """The line breaks and the process is gone; a fresh driver finds out. Returns that one."""
-    job, was = f"S-{way}-{count}-KILL", finished(rig)
+async def cut_and_kill(rig, printer, way, count, tally, *, power=False):
+    """The line breaks and the process is gone; a fresh driver finds out. Returns that one.
+
+    With `power` the printer's is gone too: it keeps its counters, and no answer for `rpt`.
+    """
+    job, was = f"S-{way}-{count}-{'POWER' if power else 'KILL'}", finished(rig)
     faults = rig.simulator.faults
     setattr(faults, f"cut_{way}", count)
     issuing = asyncio.create_task(printer.issue(sale(job)))
@@ -128,6 +131,8 @@ async def cut_and_kill(rig, printer, way, count, tally):
     issuing.cancel()
     await asyncio.gather(issuing, return_exceptions=True)
     setattr(faults, f"cut_{way}", None)
+    if power:
+        rig.obey("power")
     fresh = await restarted(rig, printer)
     outcome = await fresh.issue(sale(job))
     await end_well(rig, fresh, job, outcome, was, tally, (way, count, "killed"))
@@ -217,11 +222,13 @@ async def prove(name, folder, *, every=1, offset=0):
     try:
         size = await exchange_size(rig, printer)
         for way, length in zip(("in", "out"), size, strict=True):
-            go, kill = Tally(), Tally()
+            go, kill, power = Tally(), Tally(), Tally()
             for count in range(1 + offset % every, length + 1, every):
                 await cut_and_go_on(rig, printer, way, count, go)
                 printer = await cut_and_kill(rig, printer, way, count, kill)
+                printer = await cut_and_kill(rig, printer, way, count, power, power=True)
             tallies[f"{way}, going on"], tallies[f"{way}, killed"] = go, kill
+            tallies[f"{way}, killed, no power"] = power
         tallies["killed at a note"] = Tally()
         printer = await killed_at_notes(rig, printer, tallies["killed at a note"])
         tallies["daily report"] = Tally()
@@ -239,7 +246,7 @@ def table(name, size, tallies):
     for way, tally in tallies.items():
         counts = ", ".join(f"{kind} {n}" for kind, n in sorted(tally.outcomes.items()))
         rows.append(
-            f"  {way:18} {tally.points:6} cut points: {counts}; unknown {len(tally.unknown)}"
+            f"  {way:20} {tally.points:6} cut points: {counts}; unknown {len(tally.unknown)}"
         )
     return "\n".join(rows)
 

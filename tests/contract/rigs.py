@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hw.device import Device, ReceiptPrinter, Scanner
+from hw.errors import DeviceUnavailable
 from hw.escpos.simulator import EscposSimulator
 from hw.fiscal_machine import FiscalMachine
 from hw.noviapi import simulator as noviapi
@@ -116,6 +117,9 @@ class Notebook:
         self.notes: dict[str, str] = {}
         self.waiting: list[str] = []
         self.saves = 0
+        self.full_from: int | None = None
+        """From which note on the disk is full."""
+
         self.die_before: int | None = None
         self.die_after: int | None = None
         """Which note from now on, counted from 1."""
@@ -131,6 +135,8 @@ class Notebook:
         self.saves += 1
         if self.die_before == self.saves:
             raise Killed
+        if self.full_from is not None and self.saves >= self.full_from:
+            raise DeviceUnavailable("The disk is full.", cure="Make room.")
         self.notes[key] = json.dumps(note)
         if pending and key not in self.waiting:
             self.waiting.append(key)
@@ -143,6 +149,7 @@ class Notebook:
 class FiscalRig:
     """What the rigs of fiscal printers share. The device outlives every driver."""
 
+    driver: str
     kind: type[PosnetPrinter | NoviapiPrinter]
     simulator: PosnetSimulator | NoviapiSimulator
     ending: str
@@ -177,7 +184,7 @@ class FiscalRig:
             "resolve_timeout_s": "5",
         }
         config = DeviceConfig(
-            id="fiscal", driver="fiscal", url=self.url, till="1", options=settings | options
+            id="fiscal", driver=self.driver, url=self.url, till="1", options=settings | options
         )
         return self.kind(config, self.memory)
 
@@ -195,7 +202,7 @@ class FiscalRig:
 class PosnetRig(FiscalRig):
     """`fiscal.posnet` on a TCP socket."""
 
-    kind, ending = PosnetPrinter, "trend"
+    driver, kind, ending = "fiscal.posnet", PosnetPrinter, "trend"
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -232,7 +239,7 @@ class SerialPosnetRig(PosnetRig):
 class NoviapiRig(FiscalRig):
     """`fiscal.noviapi` over HTTP."""
 
-    kind, ending = NoviapiPrinter, "PUT:receipt"
+    driver, kind, ending = "fiscal.noviapi", NoviapiPrinter, "PUT:receipt"
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -10,6 +10,8 @@ from hw.device import FiscalPrinter, ReceiptPrinter
 from hw.errors import DeviceMisconfigured, DeviceUnavailable
 from hw.fiscal import FiscalLine, FiscalReceipt, Tender, Vat
 from hw.outcome import Done, Fiscalised, Refused, Unknown
+from hw.registry import DeviceConfig
+from hw.supervisor import Supervisor
 from tests.contract.fiscal_cuts import printed, restarted, sale
 from tests.contract.rigs import NoviapiRig, PosnetRig, SerialPosnetRig
 from tests.hw.until import PATIENCE_S, until
@@ -429,3 +431,113 @@ async def test_what_was_ordered_is_in_a_file(rig, tmp_path):
         await rig.printer.open()
         assert isinstance(await rig.printer.issue(sale("S-1")), Fiscalised)
     assert len(rig.module.documents) == 1
+
+
+EACH_ORDER = {
+    PosnetRig: ("scomm", "vatget", "scnt", "ftrcfg", "trinit", "trline", "trpayment", "trend"),
+    SerialPosnetRig: ("trline", "trend"),
+    NoviapiRig: ("POST:status", "PUT:status", "POST:receipt", "PUT:receipt", "GET:receipt"),
+}
+
+
+@pytest.mark.parametrize("fault", ["lose", "ignore"])
+async def test_one_answer_never_comes_on_a_line_that_holds(rig, fault):
+    await impatient(rig, answer_timeout_s="0.1", resolve_timeout_s="5")
+    for order in EACH_ORDER[type(rig)]:
+        was = len(rig.module.of_receipts())
+        rig.obey(f"{fault} {order}")
+        outcome = await rig.printer.issue(sale(f"S-{order}"))
+        count = len(printed(rig, f"S-{order}", was))
+        assert count == isinstance(outcome, Fiscalised), (order, outcome)
+        assert not isinstance(outcome, Unknown), (order, outcome)
+        assert isinstance(await rig.printer.issue(sale(f"S-{order}")), Fiscalised), order
+        assert len(printed(rig, f"S-{order}", was)) == 1, order
+        assert rig.module.draft is None
+
+
+@pytest.mark.parametrize("fault", ["noise", "stale", "twice", "bad-crc"])
+async def test_what_is_wrong_with_every_answer(rig, fault):
+    if isinstance(rig, NoviapiRig):
+        fault = {"twice": "garbled", "bad-crc": "mute"}.get(fault, fault)
+    await impatient(rig)
+    rig.obey(f"{fault} on")
+    outcome = await rig.printer.issue(sale("S-1"))
+    # An answer that is there among noise, old ones and repeats is found; a damaged one is none.
+    readable = not isinstance(rig, NoviapiRig) and fault != "bad-crc"
+    assert isinstance(outcome, Fiscalised if readable else Refused)
+    rig.obey(f"{fault} off")
+    assert isinstance(await rig.printer.issue(sale("S-1")), Fiscalised)
+    assert len(rig.module.of_receipts()) == 1
+
+
+async def test_beside_another_computer_the_order_itself_is_the_witness(rig):
+    rig.printer = await restarted(rig, rig.printer, **IMPATIENCE, shared="yes")
+    rig.vanish()
+    assert isinstance(await rig.printer.issue(sale("S-1")), Unknown)
+    rig.obey("foreign 100")
+    rig.back()
+    outcome = await rig.printer.ask("S-1")
+    assert isinstance(outcome, Fiscalised)
+    # The stranger's number is not taken for ours.
+    assert outcome.evidence.memory_id in {None, 1}
+    assert len(printed(rig, "S-1", 0)) == 1
+
+
+async def test_an_electronic_receipt(rig):
+    await rig.printer.open()
+    receipt = replace(sale("S-1"), e_paragon="123456789012345", nip="5252248481")
+    assert isinstance(await rig.printer.issue(receipt), Fiscalised)
+    assert "NIP NABYWCY: 5252248481" in rig.module.documents[0].text
+
+
+async def test_the_supervisor_keeps_it_connected(rig, tmp_path):
+    changes = []
+    config = DeviceConfig(
+        id="fiscal",
+        driver=rig.driver,
+        url=rig.url,
+        till="1",
+        options={"state": str(tmp_path / "notes"), "allow_fiscal": "yes", "poll_s": "0.05"},
+    )
+    supervisor = Supervisor(
+        [config],
+        on_scan=lambda _: None,
+        on_change=lambda status: changes.append(status.state),
+        first_wait_s=0.01,
+        longest_wait_s=0.02,
+    )
+    await supervisor.start()
+    await until(lambda: changes == ["connected"])
+    assert supervisor.printer("1") is None, "it prints no slips"
+    rig.obey("refuse 2")
+    if isinstance(rig, SerialPosnetRig):
+        rig.simulator.faults.refuse = 0
+    rig.obey("power")
+    await until(lambda: changes[1:] == ["lost", "connected"], what=f"came back: {changes}")
+    await supervisor.close()
+
+
+@pytest.mark.parametrize("what", ["sale", "report"])
+async def test_a_full_disk_never_makes_a_receipt_unsaid(rig, what):
+    await impatient(rig)
+    for number in range(1, 4):
+        await rig.printer.issue(sale(f"S-{number}-{what}-FIRST"))
+        documents = len(rig.module.documents)
+        rig.memory.full_from = rig.memory.saves + number
+        job = f"{what}-{number}"
+        today = rig.module.now().date()
+
+        async def order(job=job, today=today):
+            if what == "sale":
+                return await rig.printer.issue(sale(job))
+            return await rig.printer.daily_report(job, today)
+
+        outcome = await order()
+        grown = sum(d.kind in {"receipt", "report"} for d in rig.module.documents[documents:])
+        assert grown <= 1
+        assert grown == 0 or not isinstance(outcome, Refused), (number, outcome)
+        assert grown == 1 or not isinstance(outcome, Done), (number, outcome)
+        rig.memory.full_from = None
+        assert isinstance(await order(), Done), number
+        grown = sum(d.kind in {"receipt", "report"} for d in rig.module.documents[documents:])
+        assert grown == 1, number
