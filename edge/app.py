@@ -33,11 +33,16 @@ from edge.store.connection import StoreError
 from edge.store.store import Store
 from edge.till.counter import Counter
 from edge.upkeep import kept_tidy
+from hw.spooler import Spooler
 from hw.supervisor import Supervisor
 from sync.chain import INCARNATION_BITS
 from sync.contract import token
 
 _log = structlog.get_logger(__name__)
+
+
+JOBS = "jobs.db"
+"""What printers were asked to do; beside the journal, for it is no part of it."""
 
 
 class NotEnrolled(Exception):
@@ -67,11 +72,15 @@ async def running(config: Config) -> AsyncIterator[Running]:
         devices = Supervisor(
             config.devices, on_scan=counter.scanned, on_change=counter.device_changed
         )
-        counter.use(devices.printer)
-        await devices.start()
+        spooler = Spooler(data / JOBS, devices, now_ms=lambda: clock.now().ms)
+        counter.use(spooler, devices.printer)
+        devices.memory = spooler.memory
         stack.push_async_callback(devices.close)
-        await counter.start()
         stack.push_async_callback(counter.close)
+        stack.push_async_callback(spooler.close)
+        await spooler.start()
+        await devices.start()
+        await counter.start()
 
         link = Uplink(
             data,

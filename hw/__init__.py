@@ -12,6 +12,7 @@ What lives here:
 - `outcome`, `errors`: how an order to a device ends, and how a device fails.
 - `registry`: the literal table of drivers. A driver is imported only when configured,
   so a missing library of one device cannot stop the till.
+- `spool`, `spooler`: printing jobs in a file of their own, and the tasks that put them on paper.
 - `supervisor`: connects, reconnects and reports; one task per device.
 - `transports/`: serial ports and sockets, chosen by URL.
 - `scanner/`, `escpos/`, `posnet/`, `noviapi/`: one folder per protocol, always with a pure

@@ -8,11 +8,18 @@ the caller must know whether it may order again.
 `Unknown`: it may have happened. Never retried, never guessed: a person or a status
 inquiry decides. An answer that did not come is `Unknown`.
 
+A driver that raises instead has broken its promise: `concluded` makes `Unknown` of it.
+
 A fiscal receipt is `Done` only as `Fiscalised`: with the evidence.
 """
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TypeAlias
+
+import structlog
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +75,25 @@ class Unknown:
 
 Outcome: TypeAlias = Done | Refused | Unknown
 FiscalOutcome: TypeAlias = Fiscalised | Refused | Unknown
+
+
+async def concluded(device: str, order: Awaitable[Outcome]) -> Outcome:
+    """Await an order; however its driver ends, the answer is an outcome.
+
+    Only cancelling goes through: who cancels must take the order for unknown.
+
+    Args:
+        device: Its id, for the message.
+        order: What the driver was asked.
+    """
+    try:
+        outcome = await order
+    except Exception as error:  # noqa: BLE001 - that is what it is for
+        _log.exception("device.escaped", device=device)
+        problem = f"Device {device}: its driver failed in the middle ({type(error).__name__})."
+    else:
+        if isinstance(outcome, Done | Refused | Unknown):
+            return outcome
+        _log.error("device.no_outcome", device=device, got=type(outcome).__name__)
+        problem = f"Device {device}: expected an outcome, its driver gave none."
+    return Unknown(problem, "Look at the device before ordering again; report what the log says.")

@@ -8,10 +8,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
+from inspect import signature
+from os.path import realpath
 from typing import cast
 
 from hw.device import Device
 from hw.errors import DeviceMisconfigured
+from hw.memory import Memory
 
 DRIVERS: Mapping[str, str] = {
     "fiscal.noviapi": "hw.noviapi.driver:NoviapiPrinter",
@@ -35,12 +38,38 @@ class DeviceConfig:
     till: str | None = None
     """None: shared by all tills."""
 
+    shared: bool = False
+    """Every till may use it, one at a time. A device of no till is one till's only where the
+    node has but one."""
+
+    stand_in: str | None = None
+    """Printer that does its work while it cannot."""
+
     options: Mapping[str, str] = field(default_factory=dict)
     """Driver's own settings, as written; each driver lists its own."""
 
 
-def load(config: DeviceConfig) -> Device:
+SIMULATORS: Mapping[str, str] = {
+    "printer.escpos": "hw.escpos.simulator:main",
+    "scanner.serial": "hw.scanner.simulator:main",
+}
+"""Driver to what `karb devices simulate` starts: `main(arguments)`, which prints where a driver
+finds it and obeys lines typed at it."""
+
+
+def place(url: str) -> str:
+    """What stands at a URL, whatever its settings: two devices cannot stand in one place."""
+    where = url.partition("?")[0].rstrip("/")
+    scheme, _, rest = where.partition(":")
+    return f"serial:{realpath(rest)}" if scheme == "serial" and rest[:1] == "/" else where.lower()
+
+
+def load(config: DeviceConfig, memory: Memory | None = None) -> Device:
     """Make the device, not yet open.
+
+    Args:
+        config: As a person wrote it.
+        memory: Where a driver that must remember its orders keeps them.
 
     Raises:
         DeviceMisconfigured: Unknown driver, library not installed, or a wrong option.
@@ -61,7 +90,8 @@ def load(config: DeviceConfig) -> Device:
             "which is not installed.",
             cure="Install Karb with all its requirements.",
         ) from error
-    return cast("Device", driver(config))
+    remembers = memory is not None and "memory" in signature(driver).parameters
+    return cast("Device", driver(config, memory) if remembers else driver(config))
 
 
 def check_options(config: DeviceConfig, known: Collection[str]) -> None:

@@ -5,8 +5,10 @@ Data inside codes is different: a replaced character would be another code, so i
 refused when the element is made.
 """
 
+import json
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias
 
 from hw.errors import DeviceRefused
@@ -132,6 +134,41 @@ class OpenDrawer:
 
 
 Element: TypeAlias = TextLine | Columns | Rule | QrCode | Barcode | Cut | OpenDrawer
+
+
+_ELEMENTS: dict[str, type[Element]] = {
+    "text": TextLine,
+    "columns": Columns,
+    "rule": Rule,
+    "qr": QrCode,
+    "barcode": Barcode,
+    "cut": Cut,
+    "drawer": OpenDrawer,
+}
+"""Their names where elements are kept or asked for; they stand in files, and stay."""
+
+_NAMES = {kind: name for name, kind in _ELEMENTS.items()}
+
+
+def dumped(elements: Iterable[Element]) -> bytes:
+    """Elements as JSON, to be kept; the same elements give the same bytes."""
+    rows = [{"element": _NAMES[type(one)], **asdict(one)} for one in elements]
+    return json.dumps(rows, ensure_ascii=True, separators=(",", ":")).encode()
+
+
+def loaded(kept: bytes) -> tuple[Element, ...]:
+    """What `dumped` kept.
+
+    Raises:
+        DeviceRefused: It is something else, or an element refuses what it is made of.
+    """
+    try:
+        return tuple(_ELEMENTS[row.pop("element")](**row) for row in json.loads(kept))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DeviceRefused(
+            f"Kept slip: expected elements of a slip, got {kept[:40]!r} ({error}).",
+            cure="Order it anew.",
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)

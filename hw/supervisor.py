@@ -8,14 +8,15 @@ A loss is logged once, and so is the return.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import structlog
 
 from hw.device import Device, Health, ReceiptPrinter, Scan, Scanner
 from hw.errors import DeviceMisconfigured, DeviceUnavailable, HwError
-from hw.registry import DeviceConfig, load
+from hw.memory import Memory
+from hw.registry import DeviceConfig, load, place
 
 State: TypeAlias = Literal["connecting", "connected", "lost", "misconfigured", "failed"]
 """`failed` is a bug of ours: the device's task ended. The rest goes on without it."""
@@ -46,6 +47,7 @@ class _Watched:
     state: State = "connecting"
     error: HwError | None = None
     task: asyncio.Task[None] | None = None
+    nudged: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Supervisor:
@@ -65,7 +67,7 @@ class Supervisor:
         """Take the configuration; nothing is opened yet.
 
         Args:
-            configs: The devices; ids must differ.
+            configs: The devices; ids and places must differ.
             on_scan: Gets every scan, in the order read; must not wait (a queue's
                 `put_nowait`).
             on_change: Gets the status when a device's state changes.
@@ -75,18 +77,17 @@ class Supervisor:
             jitter: Random number from 0 to 1.
 
         Raises:
-            DeviceMisconfigured: Two devices have the same id.
+            DeviceMisconfigured: Two devices have the same id, or stand in the same place.
         """
         self._watched: dict[str, _Watched] = {}
         for config in configs:
-            if config.id in self._watched:
-                raise DeviceMisconfigured(
-                    f"Device id {config.id!r} is given twice; expected every id once.",
-                    cure="Rename one of the devices.",
-                )
+            self._check_new(config)
             self._watched[config.id] = _Watched(config)
         self._on_scan = on_scan
         self._on_change = on_change
+        self.memory: Callable[[str], Memory | None] = lambda _: None
+        """Where a device's driver keeps what must outlive the process. Set before `start`."""
+
         self._first_wait_s = first_wait_s
         self._longest_wait_s = longest_wait_s
         self._sleep = sleep
@@ -95,21 +96,56 @@ class Supervisor:
     async def start(self) -> None:
         """Begin to connect; returns at once, whether or not anything is plugged in."""
         for watched in self._watched.values():
-            try:
-                watched.device = load(watched.config)
-            except DeviceMisconfigured as error:
-                self._note(watched, "misconfigured", error)
-                continue
-            watched.task = asyncio.create_task(
-                self._watch(watched, watched.device), name=f"device {watched.config.id}"
-            )
+            self._begin(watched)
 
     async def close(self) -> None:
         """Let go of every device; returns when all tasks have ended."""
-        tasks = [w.task for w in self._watched.values() if w.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _ended(*self._watched.values())
+
+    async def add(self, config: DeviceConfig) -> None:
+        """Take one more device, or one that was configured otherwise, while running.
+
+        Raises:
+            DeviceMisconfigured: Another device stands in the same place; nothing is changed.
+        """
+        self._check_new(config, instead_of=config.id)
+        before = self._watched.pop(config.id, None)
+        watched = self._watched[config.id] = _Watched(config)
+        if before is not None:
+            await _ended(before)
+        self._begin(watched)
+
+    async def remove(self, id_: str) -> None:
+        """Let go of a device for good; harmless when there is none."""
+        watched = self._watched.pop(id_, None)
+        if watched is not None:
+            await _ended(watched)
+
+    def nudge(self) -> None:
+        """Something was plugged in: try at once what waits to be tried again."""
+        for watched in self._watched.values():
+            watched.nudged.set()
+
+    def device(self, id_: str) -> Device | None:
+        """A device, connected or not; None when there is none of this id that could be made."""
+        watched = self._watched.get(id_)
+        return watched.device if watched is not None else None
+
+    def config(self, id_: str) -> DeviceConfig | None:
+        """How a device is configured."""
+        watched = self._watched.get(id_)
+        return watched.config if watched is not None else None
+
+    def printer_of(self, device: str) -> ReceiptPrinter | None:
+        """The printer of this id; None when there is none."""
+        found = self.device(device)
+        return found if isinstance(found, ReceiptPrinter) else None
+
+    def stand_in(self, device: str) -> str | None:
+        """Which printer does its work while it cannot; None: it waits."""
+        config = self.config(device)
+        name = config.stand_in if config is not None else None
+        return name if name is not None and self.printer_of(name) is not None else None
 
     def printer(self, till: str) -> ReceiptPrinter | None:
         """The till's own printer, else a shared one; None when none is configured.
@@ -126,6 +162,44 @@ class Supervisor:
     def statuses(self) -> list[DeviceStatus]:
         """All devices, in the order configured."""
         return [_status(watched) for watched in self._watched.values()]
+
+    def _check_new(self, config: DeviceConfig, instead_of: str | None = None) -> None:
+        for known in self._watched.values():
+            if known.config.id == instead_of:
+                continue
+            if known.config.id == config.id:
+                raise DeviceMisconfigured(
+                    f"Device id {config.id!r} is given twice; expected every id once.",
+                    cure="Rename one of the devices.",
+                )
+            if place(known.config.url) == place(config.url):
+                raise DeviceMisconfigured(
+                    f"Device {config.id}: expected a place of its own, {config.url} is "
+                    f"{known.config.id}'s ({known.config.url}).",
+                    cure="Remove one of the two, or correct its url.",
+                )
+
+    def _begin(self, watched: _Watched) -> None:
+        try:
+            watched.device = load(watched.config, self.memory(watched.config.id))
+        except DeviceMisconfigured as error:
+            self._note(watched, "misconfigured", error)
+            return
+        watched.task = asyncio.create_task(
+            self._watch(watched, watched.device), name=f"device {watched.config.id}"
+        )
+
+    async def _rest(self, watched: _Watched, wait_s: float) -> None:
+        """Wait, or until something was plugged in."""
+        watched.nudged.clear()
+        sleeping = asyncio.ensure_future(self._sleep(wait_s))
+        nudged = asyncio.ensure_future(watched.nudged.wait())
+        try:
+            await asyncio.wait([sleeping, nudged], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            nudged.cancel()
+            await asyncio.gather(sleeping, nudged, return_exceptions=True)
 
     async def _watch(self, watched: _Watched, device: Device) -> None:
         now = asyncio.get_running_loop().time
@@ -147,7 +221,7 @@ class Supervisor:
                 failures = 0 if now() - began > self._longest_wait_s else failures
                 bound = min(self._longest_wait_s, self._first_wait_s * 2.0**failures)
                 failures = min(failures + 1, 32)
-                await self._sleep(self._jitter() * bound)
+                await self._rest(watched, self._jitter() * bound)
         except Exception:
             watched.state = "failed"
             watched.error = HwError(
@@ -182,6 +256,13 @@ class Supervisor:
         else:
             _log.info("device.connected", device=watched.config.id)
         self._on_change(_status(watched))
+
+
+async def _ended(*watched: _Watched) -> None:
+    tasks = [one.task for one in watched if one.task is not None]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _status(watched: _Watched) -> DeviceStatus:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -13,17 +14,18 @@ from edge.store.unit import SaleView, Unit
 from edge.till import stages
 from edge.till.basket import NotScanned, Scanned
 from edge.till.errors import NotFound, NotPossible
-from edge.till.printing import INTENDED, UNKNOWN, Job, Printing
+from edge.till.printing import INTENDED, Job, Printing
 from edge.till.till import Till, resolve
 from hw.device import ReceiptPrinter, Scan
+from hw.spooler import Spooler
 from hw.supervisor import DeviceStatus
 from sync.chain import Head
 from sync.facts.node import StoreDescribed
 from sync.facts.sale import Stage
 from sync.merge.sales import Next
 
-GRACE_S = 3.0
-"""How long stopping waits for paper. What is cut off is printed again as a copy."""
+GRACE_S = 1.0
+"""How long stopping waits for slips to be noted."""
 
 _log = structlog.get_logger(__name__)
 
@@ -49,17 +51,16 @@ class Counter:
             language: Of slips.
             fresh: Makes a word never used before.
         """
-        self._store, self._clock = store, clock
+        self._store, self._clock, self._fresh = store, clock, fresh
         self.asking = Asking(store, fresh)
+        self._spooler: Spooler | None = None
         self._printer: Callable[[str], ReceiptPrinter | None] = lambda _: None
         self.tills = {
             till: Till(
                 till,
                 store,
                 clock,
-                Printing(
-                    till, store, partial(self._printer_of, till), language=language, fresh=fresh
-                ),
+                Printing(till, store, partial(self._printer_of, till), language=language),
                 self.asking,
             )
             for till in tills
@@ -68,15 +69,16 @@ class Counter:
         self._settings: StoreDescribed | None = None
         self._heard: set[Head] = set()
 
-    def use(self, printer: Callable[[str], ReceiptPrinter | None]) -> None:
-        """Print on what `hw.supervisor.Supervisor.printer` gives for a till."""
-        self._printer = printer
+    def use(self, spooler: Spooler, printer: Callable[[str], ReceiptPrinter | None]) -> None:
+        """Print by the spool, on what `hw.supervisor.Supervisor.printer` gives for a till."""
+        self._spooler, self._printer = spooler, printer
 
     async def start(self) -> None:
         """Take up what the last run left, then begin."""
         await self._resume_sales()
         for till in self.tills.values():
-            await till.printing.resume()
+            if self._spooler is not None:
+                await till.printing.resume(self._spooler)
         for till in self.tills.values():
             self._tasks += [
                 asyncio.create_task(till.run(), name=f"till {till.id}"),
@@ -84,10 +86,11 @@ class Counter:
             ]
 
     async def close(self) -> None:
-        """Stop, after the slips that are coming out of the printers right now."""
-        if not self._tasks:
-            return
-        await asyncio.gather(*(till.printing.pause(GRACE_S) for till in self.tills.values()))
+        """Stop. Slips that wait are in the spool, and it tells at the next start how they ended."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GRACE_S if self._tasks else None):
+                for till in self.tills.values() if self._tasks else ():
+                    await till.printing.noted()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -103,9 +106,8 @@ class Counter:
 
     def device_changed(self, status: DeviceStatus) -> None:
         """Print what waits: a device is back."""
-        if status.state == "connected":
-            for till in self.tills.values():
-                till.printing.wake()
+        if status.state == "connected" and self._spooler is not None:
+            self._spooler.wake()
 
     def till(self, id_: str) -> Till:
         """Return a till.
@@ -187,8 +189,7 @@ class Counter:
                 f"Till {sale.body.till!r}: expected a printer of this node, there is none.",
                 "Configure one in karb.toml.",
             )
-        unknown = {view.event for view in await self._store.slips(UNKNOWN)}
-        till.printing.add(Job(event, copy=True, replaces=event in unknown))
+        till.printing.add(Job(event, copy=True, word=self._fresh()))
         return till.id
 
     def _printer_of(self, till: str) -> ReceiptPrinter | None:

@@ -1,16 +1,15 @@
 """Slips on paper, in the order sold. A dead printer makes no sale wait.
 
-    intended ──▶ sending ──▶ printed
-        ▲           ├──────▶ unknown ──(printed again, headed KOPIA)──▶ copy
-        └─ refused ◀┘
+    intended ──▶ (the spool) ──▶ printed
+                     ├─────────▶ unknown ──(printed again, headed KOPIA)──▶ copy
+                     └─────────▶ refused
 
-``intended`` is written in the sale's own transaction and ``sending`` is on disk before the
-first byte leaves, so after a crash ``intended`` is known not to be on paper, and
-``sending`` is not known. What is unknown is never printed again as an original.
+``intended`` is written in the sale's own transaction; the slip then goes to the spool
+(`hw.spool`) under an id made of the sale's, so that it is one job however often it is handed
+over. How far printing is, the spool knows; here stands how it ended.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,24 +17,27 @@ from dataclasses import dataclass
 import structlog
 
 from edge.store.connection import StoreError
-from edge.store.journal import NotKept
 from edge.store.store import Store
-from edge.store.unit import SaleView, Unit
+from edge.store.unit import SaleView
 from edge.till.receipt import Paper, slip
 from hw.device import ReceiptPrinter
 from hw.errors import DeviceRefused, DeviceUnavailable
-from hw.outcome import Done, Outcome, Refused, Unknown
-from sync.facts.node import StoreDescribed
+from hw.slip import Element
+from hw.spool import SETTLED, Order
+from hw.spool import Job as Printed
+from hw.spooler import Spooler
 
 INTENDED = "intended"
 SENDING = "sending"
+"""Of programs before there was a spool: perhaps on paper."""
+
 PRINTED = "printed"
 UNKNOWN = "unknown"
 REFUSED = "refused"
 COPY = "copy"
 
-MAX_REFUSALS = 5
-"""A slip refused so often by a printer that says it is ready is itself at fault."""
+_ENDS = {"done": PRINTED, "unknown": UNKNOWN}
+"""What else a job may come to is: not on paper."""
 
 _log = structlog.get_logger(__name__)
 
@@ -46,8 +48,13 @@ class Job:
 
     event: bytes
     copy: bool = False
-    replaces: bool = False
-    """A copy that stands for an original nobody knows to be on paper."""
+    word: str = ""
+    """Tells one copy from the next."""
+
+    @property
+    def id(self) -> str:
+        """Under which the spool knows it."""
+        return f"{'copy' if self.copy else 'slip'}/{self.event.hex()}{self.word and '/'}{self.word}"
 
 
 class Printing:
@@ -60,168 +67,134 @@ class Printing:
         printer: Callable[[], ReceiptPrinter | None],
         *,
         language: str,
-        fresh: Callable[[], str],
-        longest_wait_s: float = 5.0,
+        retry_s: float = 1.0,
     ) -> None:
         """Take what is needed; `run` prints.
 
         Args:
             till: Whose slips.
-            store: Where their states are kept.
+            store: Where it is kept how they ended.
             printer: The till's printer, if one is configured.
             language: Of the slips.
-            fresh: Makes a word never used before: each attempt is named anew.
-            longest_wait_s: Cap of the doubling wait between questions to a printer that refused.
+            retry_s: How long to wait for a disk that takes no job.
         """
         self._till, self._store, self._printer = till, store, printer
-        self._language, self._fresh = language, fresh
-        self._longest_wait_s = longest_wait_s
-        self._jobs: deque[Job] = deque()
-        self._news = asyncio.Event()
-        self._back = asyncio.Event()
+        self._language, self._retry_s = language, retry_s
+        self._spooler: Spooler | None = None
+        self._news: asyncio.Queue[Job | Printed] = asyncio.Queue()
+        self._open: dict[str, Job] = {}
         self._idle = asyncio.Event()
         self._idle.set()
-        self._on_paper = asyncio.Lock()
-        """Held from before a slip is noted as ``sending`` until its outcome is noted."""
 
     @property
     def possible(self) -> bool:
         """Whether the till has a printer at all."""
-        return self._printer() is not None
+        return self._spooler is not None and self._printer() is not None
 
     @property
     def waiting(self) -> int:
         """Slips not on paper yet."""
-        return len(self._jobs)
+        return len(self._open)
 
     def add(self, job: Job) -> None:
         """Print a slip after those before it. Its sale is on disk."""
-        self._jobs.append(job)
+        self._open[job.id] = job
         self._idle.clear()
-        self._news.set()
-
-    def wake(self) -> None:
-        """Try again now: the printer is back."""
-        self._back.set()
-
-    async def pause(self, grace_s: float) -> None:
-        """Begin no other slip; wait a while for the one that is being printed."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(grace_s):
-                await self._on_paper.acquire()
+        self._news.put_nowait(job)
 
     async def drained(self) -> None:
         """Wait until no slip waits."""
         await self._idle.wait()
 
-    async def resume(self) -> None:
+    async def noted(self) -> None:
+        """Wait until what is known so far of slips is noted."""
+        await self._news.join()
+
+    async def resume(self, spooler: Spooler) -> None:
         """Take up what a crash or a restart left behind. Call once, before `run`."""
-        left = [
-            view
-            for view in await self._store.slips(INTENDED, REFUSED, SENDING)
-            if view.till == self._till
-        ]
+        self._spooler = spooler
+        spooler.listen(self._heard)
         numbered: list[tuple[int, Job]] = []
-        for view in left:
-            doubtful = view.state == SENDING
-            if doubtful:
-                await self._note(view.event, UNKNOWN)
-            sale = await self._sale(view.event)
-            if sale is not None:
-                numbered.append((sale.number, Job(view.event, copy=doubtful, replaces=doubtful)))
+        for view in await self._store.slips(INTENDED, REFUSED, SENDING):
+            sale = await self._store.sale(view.event) if view.till == self._till else None
+            if sale is None:
+                continue
+            job = await self._left(Job(view.event), doubtful=view.state == SENDING)
+            numbered.append((sale.number, job))
         for _, job in sorted(numbered, key=lambda pair: pair[0]):
             self.add(job)
 
     async def run(self) -> None:
-        """Print until cancelled."""
+        """Hand over, and note how it ended, until cancelled."""
         while True:
-            while self._jobs:
-                await self._until_settled(self._jobs[0])
-                self._jobs.popleft()
-            self._idle.set()
-            self._news.clear()
-            await self._news.wait()
+            news = await self._news.get()
+            try:
+                if isinstance(news, Job):
+                    await self._hand_over(news)
+                else:
+                    await self._settled(news)
+            finally:
+                self._news.task_done()
 
-    async def _until_settled(self, job: Job) -> None:
-        sale = await self._sale(job.event)
-        refusals = 0
-        while sale is not None:
-            self._back.clear()
-            async with self._on_paper:
-                outcome = await self._attempt(job, sale)
-                if await self._note_outcome(job, outcome):
-                    return
-            if isinstance(outcome, Refused) and refusals >= MAX_REFUSALS:
-                return  # listed in the status; tried again at the next start
-            await self._ready_again()
-            refusals += 1
-
-    async def _sale(self, event: bytes) -> SaleView | None:
+    async def _left(self, job: Job, *, doubtful: bool) -> Job:
+        """What must come out of a slip whose end is not noted: itself, or a copy of it."""
+        spooler = self._spool()
         try:
-            return await self._store.sale(event)
-        except NotKept as error:  # a copy was asked for in the moment that its lines were dropped
-            _log.warning("slip.not_kept", till=self._till, problem=str(error))
-            return None
+            found = await spooler.job(job.id)
+        except DeviceRefused:  # never handed over, or the spool's file is another
+            doubtful = doubtful or spooler.new
+        else:
+            doubtful = found.state == "unknown"
+            if found.state == "held":
+                await spooler.decide(job.id, "resume", "start")
+        if not doubtful:
+            return job
+        await self._note(job.event, UNKNOWN)
+        return Job(job.event, copy=True, word="start")
 
-    async def _attempt(self, job: Job, sale: SaleView) -> Outcome | None:
-        """Try once; None when there is nothing to print on, or no way to note it."""
-        try:
-            return await self._print(job, sale)
-        except DeviceRefused as error:  # no paper is long enough for it
-            return Refused(error.problem, error.cure)
-        except StoreError as error:
-            # Without its state on disk nothing may be printed: it could come out twice.
-            _log.error("slip.not_noted", till=self._till, problem=str(error))
-            return None
+    def _heard(self, printed: Printed) -> None:
+        if printed.till == self._till and printed.id.partition("/")[0] in ("slip", "copy"):
+            self._news.put_nowait(printed)
 
-    async def _note_outcome(self, job: Job, outcome: Outcome | None) -> bool:
-        """Keep what became of a slip; return whether that was the end of it."""
-        match outcome:
-            case Done():
-                await self._settle(job, PRINTED)
-                return True
-            case Unknown(problem=problem, cure=cure):
-                _log.warning("slip.unknown", till=self._till, problem=problem, cure=cure)
-                await self._settle(job, UNKNOWN)
-                return True
-            case Refused(problem=problem, cure=cure):
-                _log.warning("slip.refused", till=self._till, problem=problem, cure=cure)
-                await self._settle(job, REFUSED)
-        return False
-
-    async def _print(self, job: Job, sale: SaleView) -> Outcome | None:
+    async def _hand_over(self, job: Job) -> None:
         printer = self._printer()
-        if printer is None:
-            return None
-        names = await self._names(sale)
+        sale = await self._store.sale(job.event)
+        if printer is None or sale is None:
+            self._close(job.id)
+            return
+        while True:
+            try:
+                order = Order(
+                    id=job.id,
+                    kind="slip",
+                    device=printer.id,
+                    till=self._till,
+                    elements=await self._elements(job, sale),
+                )
+                known, _ = await self._spool().add(order)
+            except DeviceRefused as error:  # no paper is long enough for it
+                _log.warning("slip.refused", till=self._till, problem=str(error))
+                await self._end(job.id, job.event, "" if job.copy else REFUSED)
+                return
+            except (DeviceUnavailable, StoreError) as error:
+                # Without its state on disk nothing may be printed: it could come out twice.
+                _log.error("slip.not_noted", till=self._till, problem=str(error))
+                await asyncio.sleep(self._retry_s)
+                continue
+            break
+        if known.state in SETTLED:
+            await self._settled(known)
 
-        def begin(unit: Unit) -> StoreDescribed:
-            if not job.copy:
-                unit.slip(job.event, self._till, SENDING)
-            return unit.settings
-
+    async def _elements(self, job: Job, sale: SaleView) -> tuple[Element, ...]:
         paper = Paper(
-            store=await self._store.write(begin),
-            names=names,
+            store=await self._store.settings(),
+            names=await self._names(sale),
             rates=await self._store.vat_table(),
             series=sale.series,
             language=self._language,
             copy=job.copy,
         )
-        return await printer.print(slip(self._fresh(), sale.body, paper))
-
-    async def _ready_again(self) -> None:
-        """Wait until the printer says that it can print, or somebody says so."""
-        wait_s = self._longest_wait_s / 16
-        while not self._back.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._back.wait()
-            wait_s = min(2 * wait_s, self._longest_wait_s)
-            printer = self._printer()
-            with suppress(DeviceUnavailable):
-                if printer is not None and (await printer.status()).trouble is None:
-                    return
+        return slip(job.id, sale.body, paper).elements
 
     async def _names(self, sale: SaleView) -> dict[str, str]:
         """Names of the lines that carry none: those their price version had."""
@@ -232,16 +205,36 @@ class Printing:
                 names[sku] = article.listed_name or article.fiscal_name
         return names
 
-    async def _settle(self, job: Job, state: str) -> None:
-        if job.copy:
-            state = COPY if state == PRINTED and job.replaces else ""
-        if not state:
-            return
+    async def _settled(self, printed: Printed) -> None:
+        """Note how a slip ended."""
+        kind, _, rest = printed.id.partition("/")
+        event = bytes.fromhex(rest.partition("/")[0])
+        state = _ENDS.get(printed.state, REFUSED)
+        with suppress(StoreError):
+            if kind == "copy":
+                unknown = {view.event for view in await self._store.slips(UNKNOWN)}
+                state = COPY if state == PRINTED and event in unknown else ""
+            await self._end(printed.id, event, state)
+
+    async def _end(self, id_: str, event: bytes, state: str) -> None:
         try:
-            await self._note(job.event, state)
+            if state:
+                await self._note(event, state)
         except StoreError as error:
-            # Its last state stays ``sending``: at the next start it is printed as a copy.
+            # It stays ``intended``; at the next start the spool says how it ended.
             _log.error("slip.not_noted", till=self._till, state=state, problem=str(error))
+        finally:
+            self._close(id_)
+
+    def _close(self, id_: str) -> None:
+        self._open.pop(id_, None)
+        if not self._open:
+            self._idle.set()
 
     async def _note(self, event: bytes, state: str) -> None:
         await self._store.write(lambda unit: unit.slip(event, self._till, state))
+
+    def _spool(self) -> Spooler:
+        if self._spooler is None:
+            raise AssertionError("printing before it was resumed")
+        return self._spooler

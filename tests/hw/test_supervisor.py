@@ -5,7 +5,7 @@ from structlog.testing import capture_logs
 
 from hw.errors import DeviceMisconfigured
 from hw.escpos.simulator import EscposSimulator
-from hw.outcome import Done, Refused
+from hw.outcome import Done, Refused, Unknown, concluded
 from hw.registry import DeviceConfig
 from hw.scanner.simulator import ScannerSimulator
 from hw.slip import Cut, Slip, TextLine
@@ -158,7 +158,7 @@ async def test_printer_comes_back_after_an_unknown(simulated):
 async def test_whose_printer():
     configs = [
         printer("tcp:127.0.0.1:1", id="shared"),
-        printer("tcp:127.0.0.1:1", id="own", till="1"),
+        printer("tcp:127.0.0.1:2", id="own", till="1"),
     ]
     async with Bench(*configs) as bench:
         assert bench.supervisor.printer("1").id == "own"
@@ -194,3 +194,58 @@ async def test_our_own_bug_stops_one_device_and_is_logged(simulated):
 def test_two_devices_with_one_id_are_a_mistake():
     with pytest.raises(DeviceMisconfigured, match="twice"):
         Supervisor([printer("tcp:h:1"), printer("tcp:h:2")], on_scan=print)
+
+
+async def test_two_devices_in_one_place_are_refused_and_the_first_goes_on(simulated):
+    simulated.plug()
+    one = scanner(simulated, till="1")
+    real = f"serial:{simulated.url.removeprefix('serial:')}?baudrate=115200"
+    with pytest.raises(DeviceMisconfigured, match="is s's"):
+        Bench(one, scanner(simulated, id="t", url=real))
+    async with Bench(one) as bench:
+        await bench.until("s", "connected")
+        with pytest.raises(DeviceMisconfigured, match="is s's"):
+            await bench.supervisor.add(scanner(simulated, id="t", url=real))
+        await simulated.scan("111")
+        assert (await bench.next_scan()).data == "111"
+    simulated.unplug()
+
+
+async def test_devices_come_and_go_while_it_runs(simulated):
+    simulated.plug()
+    async with Bench() as bench:
+        await bench.supervisor.add(scanner(simulated, till="1"))
+        await bench.until("s", "connected")
+        await bench.supervisor.add(scanner(simulated, till="2"))
+        await bench.until("s", "connected")
+        await simulated.scan("111")
+        assert (await bench.next_scan()).till == "2"
+        await bench.supervisor.remove("s")
+        assert bench.supervisor.statuses() == []
+        await bench.supervisor.remove("s")
+    simulated.unplug()
+
+
+async def test_what_is_plugged_in_is_not_waited_for(simulated):
+    async with Bench(scanner(simulated)) as bench:
+        bench.sleep_for_ever = asyncio.Event()
+        bench.supervisor._sleep = lambda _: bench.sleep_for_ever.wait()
+        await bench.until("s", "lost")
+        simulated.plug()
+        await until(
+            lambda: bench.supervisor.nudge() or bench.supervisor.statuses()[0].state == "connected"
+        )
+    simulated.unplug()
+
+
+@pytest.mark.parametrize("escape", [RuntimeError("bug"), KeyError("x"), None])
+async def test_no_driver_escapes_without_an_outcome(escape):
+    async def order():
+        if escape is not None:
+            raise escape
+        return "printed"
+
+    with capture_logs() as logs:
+        outcome = await concluded("p", order())
+    assert isinstance(outcome, Unknown)
+    assert logs[0]["log_level"] == "error"

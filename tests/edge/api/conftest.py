@@ -10,8 +10,10 @@ from edge.link.carrier import LinkUnreachable
 from edge.link.stick import Stick
 from edge.link.uplink import LinkState
 from edge.till.counter import Counter
+from hw.spooler import Spooler
 from sync.contract import token
 from tests.edge.till.shop import STORE, Times, enrolled, opened
+from tests.edge.till.test_till import One
 
 
 class NoLink:
@@ -67,8 +69,9 @@ async def serving(folder, *, link=None, printer=None, settings=None):
     async with opened(folder, times, key=key, settings=settings) as (store, clock):
         count = iter(range(1, 1 << 20))
         counter = Counter(["T1"], store, clock, language="pl", fresh=lambda: f"job{next(count)}")
-        if printer is not None:
-            counter.use(lambda _: printer)
+        spooler = Spooler(folder / "jobs.db", One(printer), now_ms=lambda: clock.now().ms)
+        counter.use(spooler, One(printer).printer)
+        await spooler.start()
         await counter.start()
         node = Node(
             config=Config(data=folder, name="kasa-1", store=STORE, central="https://127.0.0.1:9"),
@@ -95,6 +98,7 @@ async def serving(folder, *, link=None, printer=None, settings=None):
                 yield Api(f"http://127.0.0.1:{port}", tokens, client, node, times)
             finally:
                 await server.close()
+                await spooler.close()
                 await counter.close()
 
 

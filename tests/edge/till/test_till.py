@@ -1,6 +1,7 @@
 import asyncio
 import itertools
-from contextlib import asynccontextmanager
+import sqlite3
+from contextlib import asynccontextmanager, closing
 from uuid import UUID
 
 import pytest
@@ -14,6 +15,7 @@ from hw.device import Health, PrinterStatus, ReceiptPrinter, Scan
 from hw.errors import DeviceUnavailable
 from hw.outcome import Done, Refused, Unknown
 from hw.slip import TextLine
+from hw.spooler import Spooler
 from hw.supervisor import DeviceStatus
 from sync.facts.sale import Sale, SaleLine, SaleLines, Stage
 from tests.edge.till.shop import EAN, Times, opened
@@ -70,17 +72,48 @@ def _head(text):
 assert isinstance(Paper(), ReceiptPrinter)
 
 
+class One:
+    """The one printer is till T1's."""
+
+    def __init__(self, paper):
+        self.paper = paper
+
+    def printer_of(self, _):
+        return self.paper
+
+    def printer(self, till):
+        return self.paper if till == "T1" else None
+
+    def stand_in(self, _):
+        return None
+
+
+WORDS = itertools.count()
+
+
 @asynccontextmanager
 async def counter_in(folder, paper=None, **more):
     async with opened(folder, more.pop("times", None), **more) as (store, clock):
-        words = (f"job{n}" for n in itertools.count())
-        counter = Counter(["T1", "T2"], store, clock, language="pl", fresh=lambda: next(words))
-        counter.use(lambda till: paper if till == "T1" else None)
+        printers = One(paper)
+        counter = Counter(
+            ["T1", "T2"], store, clock, language="pl", fresh=lambda: f"word{next(WORDS)}"
+        )
+        spooler = Spooler(
+            folder / "jobs.db", printers, now_ms=lambda: clock.now().ms, longest_wait_s=0.05
+        )
+        counter.use(spooler, printers.printer)
+        await spooler.start()
         await counter.start()
         try:
             yield counter, store
         finally:
+            await spooler.close()
             await counter.close()
+
+
+def spooled(folder):
+    with closing(sqlite3.connect(folder / "jobs.db")) as db:
+        return dict(db.execute("SELECT id, state FROM jobs"))
 
 
 def pay(tendered, sale=SALE, method="cash"):
@@ -204,37 +237,64 @@ async def test_a_copy_of_a_printed_slip_leaves_it_printed(tmp_path):
             await counter.copy(bytes(16))
 
 
-async def test_after_a_restart_intended_is_an_original_and_sending_a_copy(tmp_path):
+async def test_after_a_restart_what_is_in_doubt_comes_out_as_a_copy(tmp_path):
+    """The program died: before the hand-over, while printing, and before the end was noted."""
+    states = ("waiting", "sending", "held", "done", "unknown")
     async with counter_in(tmp_path, Paper()) as (counter, store):
         till = counter.till("T1")
-        states = ("intended", "sending", "refused", "unknown", "printed")
-        for n, state in enumerate(states, start=1):
+        for n in range(len(states) + 2):
             await till.scan(EAN[0])
-            await till.pay(pay(389, UUID(int=n)))
+            await till.pay(pay(389, UUID(int=n + 1)))
             await till.printing.drained()
-            event = UUID(int=n).bytes
-            await store.write(lambda u, e=event, s=state: u.slip(e, "T1", s))
+        for n in range(len(states) + 1):
+            event = UUID(int=n + 1).bytes
+            await store.write(lambda u, e=event: u.slip(e, "T1", "intended"))
+        old = UUID(int=len(states) + 2)
+        await store.write(lambda u: u.slip(old.bytes, "T1", "sending"))
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as db, db:
+        for n, state in enumerate(states, start=1):
+            db.execute("UPDATE jobs SET state = ? WHERE id = ?", (state, f"slip/{UUID(int=n).hex}"))
+        for gone in (len(states) + 1, len(states) + 2):
+            db.execute("DELETE FROM jobs WHERE id = ?", (f"slip/{UUID(int=gone).hex}",))
     paper = Paper()
     async with counter_in(tmp_path, paper) as (counter, store):
         await counter.till("T1").printing.drained()
-        assert paper.heads == ["original", "KOPIA", "original"]
         after = await slips(store)
-        assert [after[UUID(int=n).bytes] for n in range(1, 6)] == [
+        assert [after[UUID(int=n + 1).bytes] for n in range(len(states) + 2)] == [
             "printed",
             "copy",
             "printed",
-            "unknown",
             "printed",
+            "copy",
+            "printed",
+            "copy",
         ]
+    assert sorted(paper.heads) == ["KOPIA"] * 3 + ["original"] * 3
 
 
-async def test_the_state_sending_is_on_disk_before_the_first_byte(tmp_path):
+async def test_without_the_file_of_jobs_nothing_comes_out_as_an_original_again(tmp_path):
+    async with counter_in(tmp_path, Paper()) as (counter, store):
+        till = counter.till("T1")
+        await till.scan(EAN[0])
+        await till.pay(pay(389))
+        await till.printing.drained()
+        await store.write(lambda u: u.slip(SALE.bytes, "T1", "intended"))
+    for file in tmp_path.glob("jobs.db*"):
+        file.unlink()
+    paper = Paper()
+    async with counter_in(tmp_path, paper) as (counter, store):
+        await counter.till("T1").printing.drained()
+        assert await slips(store) == {SALE.bytes: "copy"}
+    assert paper.heads == ["KOPIA"]
+
+
+async def test_that_it_is_being_sent_is_on_disk_before_the_first_byte(tmp_path):
     paper = Paper()
     seen = []
-    async with counter_in(tmp_path, paper) as (counter, store):
+    async with counter_in(tmp_path, paper) as (counter, _):
 
         async def look(job):
-            seen.append(await slips(store))
+            seen.append(spooled(tmp_path))
             return DONE
 
         paper.print = look
@@ -242,7 +302,7 @@ async def test_the_state_sending_is_on_disk_before_the_first_byte(tmp_path):
         await till.scan(EAN[0])
         await till.pay(pay(389))
         await till.printing.drained()
-    assert seen == [{SALE.bytes: "sending"}]
+    assert seen == [{f"slip/{SALE.hex}": "sending"}]
 
 
 async def test_stopping_waits_for_the_paper_that_is_coming_out(tmp_path):
@@ -252,11 +312,10 @@ async def test_stopping_waits_for_the_paper_that_is_coming_out(tmp_path):
         till = counter.till("T1")
         await till.scan(EAN[0])
         await till.pay(pay(389))
-        while not await store.slips("sending"):
-            pass
-        closing = asyncio.create_task(counter.close())
-        paper.jams.set()
-        await closing
+        while "sending" not in spooled(tmp_path).values():  # noqa: ASYNC110 - another thread's
+            await asyncio.sleep(0)
+        asyncio.get_running_loop().call_soon(paper.jams.set)
+    async with counter_in(tmp_path, Paper()) as (_, store):
         assert await slips(store) == {SALE.bytes: "printed"}
 
 
@@ -264,7 +323,6 @@ async def test_a_slip_at_fault_does_not_hold_up_the_others(tmp_path):
     paper = Paper(*[REFUSED] * 6)
     async with counter_in(tmp_path, paper) as (counter, store):
         till = counter.till("T1")
-        till.printing._longest_wait_s = 0.0
         for n in (1, 2):
             await till.scan(EAN[0])
             await till.pay(pay(389, UUID(int=n)))
