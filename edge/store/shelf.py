@@ -49,7 +49,7 @@ _CACHED = 2048
 """Rows in memory that the table does not lag behind of: about a megabyte."""
 
 _FOLD_LEAST = 500
-"""Facts before that: so often the rows are not even counted."""
+"""Facts before that: so often the rows are not even counted. A pause folds as many."""
 
 _SIZES = (128, 16, 1)
 """Rows of one statement: few sizes, so that each is found again among the prepared ones."""
@@ -361,6 +361,11 @@ class Shelf:
         self._fold, self._folded = self._fold or self._folded, False
         if self._rebuilt or self._stale:
             self._reload()
+
+    @property
+    def lags(self) -> bool:
+        """Whether there is enough to fold to be worth a pause."""
+        return self._moved + self._sold.sales > _FOLD_LEAST
 
     def seal(self, heads: Callable[[], Iterable[tuple[int, int]]]) -> None:
         """Fold, before the commit, if there is much to fold.

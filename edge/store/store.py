@@ -163,6 +163,9 @@ class _Book:
         self._back_to(self._mark)
         self.shelf.roll_back()
 
+    def rest(self) -> Callable[[Unit], None] | None:
+        return Unit.fold if self.shelf.lags else None
+
     def seal(self) -> None:
         self.journal.sign_now_and_then(self._key, self._clock.elapsed())
         self.shelf.seal(self.journal.places)

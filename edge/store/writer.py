@@ -11,6 +11,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -28,8 +29,8 @@ T = TypeVar("T")
 MAX_GROUP = 64
 """Units of one commit."""
 
-CHECKPOINT_BUSY = 2000
-"""Units after which the WAL is written back even while others wait."""
+CHECKPOINT_BUSY = 4000
+"""Units after which the WAL, some 12 MB by then, is written back even while others wait."""
 
 CHECKPOINT_IDLE = 100
 """Units after which an idle moment is used to write it back."""
@@ -56,6 +57,9 @@ class Book(Protocol):
 
     def abandon(self) -> None:
         """Forget every unit since the last commit."""
+
+    def rest(self) -> Callable[[Any], None] | None:
+        """Return what a pause is good for, a unit of its own; None if nothing lags behind."""
 
     def seal(self) -> None:
         """Finish a group, inside its transaction and before its commit."""
@@ -183,12 +187,20 @@ class Writer:
             try:
                 return self._queue.get(timeout=IDLE_S)
             except queue.Empty:
+                self._rest()
                 self._checkpoint(CHECKPOINT_IDLE)
         return self._queue.get()
 
+    def _rest(self) -> None:
+        """Do in a pause what would hold up a sale later."""
+        work = self.book.rest()
+        if work is not None:
+            with suppress(Exception):  # nobody asked for it; whoever writes next is told
+                self._attempt([work])
+
     def _commit(self, group: list[_Job]) -> None:
         try:
-            results = self._attempt(group)
+            results = self._attempt([job.work for job in group])
         except sqlite3.Error as error:
             if is_disk_full(error) and self._reserve.exists():
                 # The sales that are open may finish on the reserve; then selling stops.
@@ -211,7 +223,7 @@ class Writer:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_tell, told)
 
-    def _attempt(self, group: list[_Job]) -> list[_Result]:
+    def _attempt(self, group: list[Callable[[Any], Any]]) -> list[_Result]:
         """Commit a group; without savepoints if all goes well, which it nearly always does."""
         alone = len(group) == 1
         results = None if alone else self._all_or_none(group)
@@ -269,13 +281,12 @@ class Writer:
             )
             raise self._broken
 
-    def _all_or_none(self, group: list[_Job]) -> list[_Result] | None:
+    def _all_or_none(self, group: list[Callable[[Any], Any]]) -> list[_Result] | None:
         """Run a group up to its commit; None, and nothing is left of it, if a unit fails."""
         try:
             self.db.execute("BEGIN IMMEDIATE")
-            results: list[_Result] = [
-                (job.work(self.book.unit(undone_alone=False)), None) for job in group
-            ]
+            begin = self.book.unit
+            results: list[_Result] = [(work(begin(undone_alone=False)), None) for work in group]
             self.book.seal()
         except Exception:  # noqa: BLE001 - each unit is run again, and told of its own error
             if self.db.in_transaction:
@@ -284,18 +295,18 @@ class Writer:
             return None
         return results
 
-    def _each(self, group: list[_Job], *, alone: bool) -> list[_Result]:
+    def _each(self, group: list[Callable[[Any], Any]], *, alone: bool) -> list[_Result]:
         """Run a group up to its commit, each unit in a savepoint of its own."""
         execute = self.db.execute
         results: list[_Result] = []
         try:
             execute("BEGIN IMMEDIATE")
-            for job in group:
+            for work in group:
                 if not alone:
                     execute("SAVEPOINT unit")
                 unit = self.book.unit(undone_alone=True)
                 try:
-                    results.append((job.work(unit), None))
+                    results.append((work(unit), None))
                 except sqlite3.OperationalError as error:
                     if is_disk_full(error):
                         raise

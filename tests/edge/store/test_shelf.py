@@ -1,5 +1,6 @@
 """Rows of rights: whatever is folded when, and wherever it is cut off, they are the same."""
 
+import asyncio
 import shutil
 import sqlite3
 
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.store import shelf as shelves
+from edge.store import writer as writing
 from edge.store.verify import verify_file
 from sync.facts.rights import CellLines
 from sync.facts.sale import PaymentSettled, SaleClosed, SaleVoided, Stage
@@ -39,8 +41,6 @@ steps = st.lists(
 @given(steps)
 @settings(max_examples=60, deadline=None)
 def test_a_crash_anywhere_leaves_the_rows_that_the_facts_make(tmp_path_factory, story):
-    import asyncio  # noqa: PLC0415
-
     asyncio.run(_live(tmp_path_factory.mktemp("shelf"), story))
 
 
@@ -119,6 +119,23 @@ async def test_rows_are_folded_now_and_then(tmp_path, monkeypatch):
     (used,) = db.execute("SELECT used FROM rights WHERE cell = '1'").fetchone()
     db.close()
     assert (folded, used) == (9, 8000)  # the life's first fact, and eight sales
+
+
+async def test_a_pause_folds_what_lags_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(shelves, "_FOLD_LEAST", 3)
+    monkeypatch.setattr(writing, "CHECKPOINT_IDLE", 3)
+    async with opened(tmp_path) as store:
+        for number in range(5):
+            await store.write(selling(event(number + 1)))
+
+        async def folded():
+            return (await store._rows("SELECT folded FROM streams"))[0][0]
+
+        async with asyncio.timeout(20):
+            while await folded() < 6:  # noqa: ASYNC110 - nobody is told of a pause
+                await asyncio.sleep(0.01)
+        assert (await store.stock("1")).quantity_milli == -5000
+        assert (await store.verify()).findings == []
 
 
 async def test_beyond_the_right_is_on_record_once_stock_is_kept(tmp_path):
