@@ -136,15 +136,19 @@ class Live:
         async for message in self._socket:
             if message.type is not WSMsgType.BINARY:
                 raise RemoteProtocolError("A text message: expected binary ones.")
-            self._peers.heard(self._peer, bytes_in=len(message.data))
-            event = await self._conversation.read(message.data)
-            if isinstance(event, Incoming):
-                self._peers.check(self._peer)
-                await self._stored.put(asyncio.create_task(self._ledger.take([event])))
-                continue
-            if isinstance(event, Greeted):
-                await self._send(await self._conversation.compare(event))
-            self._news.set()  # greeted, acknowledged or set back: more may be owed
+            await self._take(message.data)
+            del message  # thousands wait here; each would keep the last it has sent
+
+    async def _take(self, payload: bytes) -> None:
+        self._peers.heard(self._peer, bytes_in=len(payload))
+        event = await self._conversation.read(payload)
+        if isinstance(event, Incoming):
+            self._peers.check(self._peer)
+            await self._stored.put(asyncio.create_task(self._ledger.take([event])))
+            return
+        if isinstance(event, Greeted):
+            await self._send(await self._conversation.compare(event))
+        self._news.set()  # greeted, acknowledged or set back: more may be owed
 
     async def _tell(self) -> None:
         while True:

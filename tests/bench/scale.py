@@ -11,7 +11,8 @@ after the product's times with its jitter. It keeps no database: `make bench` me
 
 For each number of stores, on a new head office: enrolment; all connect; nobody sells; everybody
 sells, the next sale when the last one is acknowledged; head office is gone while each store
-sells `--day` sales, and all return, each when its timer, a minute at most, lets it.
+sells `--day` sales, and all return, each when its timer, a minute at most, lets it. With
+`--restored` head office is then put back from a copy, and all return once more.
 """
 
 import argparse
@@ -22,12 +23,14 @@ import os
 import random
 import resource
 import secrets
+import shutil
 import sqlite3
 import ssl
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from statistics import median
 
@@ -276,6 +279,10 @@ class Step:
     """Attempts beyond one a store."""
 
     rss_back_mb: float
+    life_s: float
+    """From the start of a head office put back from a copy until all lives before are closed."""
+
+    life_cpu_s: float
     load: float
 
     @property
@@ -284,10 +291,12 @@ class Step:
         return (self.rss_live_mb - self.rss_before_mb) * 1024 / self.stores
 
 
-async def head_office(folder: Path, port: int, profile: Path | None = None) -> tuple[Process, int]:
+async def head_office(
+    folder: Path, port: int, profile: Path | None = None, name: str = "central"
+) -> tuple[Process, int]:
     """Start head office; return its process and the number of it."""
     wrapped = ("-m", "cProfile", "-o", profile) if profile else ()
-    run = ("-m", "central", "run", "--data", folder / "central", "--json")
+    run = ("-m", "central", "run", "--data", folder / name, "--json")
     process = Process(
         sys.executable,
         *wrapped,
@@ -299,10 +308,12 @@ async def head_office(folder: Path, port: int, profile: Path | None = None) -> t
     await process.start()
     await process.ready()
     await reachable(port)
-    return process, json.loads((folder / "central" / "run.json").read_text())["pid"]
+    return process, json.loads((folder / name / "run.json").read_text())["pid"]
 
 
-async def measure(folder: Path, n: int, seconds: float, day: int, profile: Path | None) -> Step:
+async def measure(
+    folder: Path, n: int, seconds: float, day: int, profile: Path | None, *, restored: bool
+) -> Step:
     """Go through one number of stores."""
     central = folder / "central"
     command(central, "init")
@@ -367,6 +378,12 @@ async def measure(folder: Path, n: int, seconds: float, day: int, profile: Path 
         returned = await all_do("back")
         back_s, back_cpu = time.monotonic() - began, cpu_of(pid) - back_cpu
         rss_back = rss_mb(pid)
+
+        life_s = life_cpu = nan
+        if restored:
+            await office.end()
+            await all_do("outage", sales=0)
+            office, life_s, life_cpu = await new_life(folder, port, all_do)
         expected, stored = len(waits) + backlog, count(central)
         assert stored == expected, f"{stored} sales at head office, {expected} acknowledged"
     except BaseException:
@@ -394,8 +411,27 @@ async def measure(folder: Path, n: int, seconds: float, day: int, profile: Path 
         back_cpu_us=back_cpu / backlog * 1e6,
         retries=sum(told["attempts"] for told in returned) - n,
         rss_back_mb=rss_back,
+        life_s=life_s,
+        life_cpu_s=life_cpu,
         load=os.getloadavg()[0],
     )
+
+
+async def new_life(folder: Path, port: int, all_do) -> tuple[Process, float, float]:
+    """Put head office back from a copy, and wait until its life before is over.
+
+    A stream of each store is then open, and is closed when the store has said how far it
+    holds it. Returns the process, the seconds, and the processor's seconds.
+    """
+    shutil.copytree(folder / "central", folder / "restored")
+    office, pid = await head_office(folder, port, name="restored")
+    cpu, began = cpu_of(pid), time.monotonic()
+    await all_do("back")
+    # The machines that were enrolled and never seen again are waited for: those of NEW.
+    while len(left := command(folder / "restored", "stream", "list")["streams"]) > 2:
+        assert time.monotonic() - began < 4 * LONGEST_WAIT_S, f"{len(left)} open: {left[:2]}"
+        await asyncio.sleep(1)
+    return office, time.monotonic() - began, cpu_of(pid) - cpu
 
 
 async def enrolment(folder: Path, url: str) -> float:
@@ -433,6 +469,8 @@ ROWS = (
     ("… sales/s, the jitter's minute included", "back_sales_s", "{:,.0f}"),
     ("… processor time a sale, µs", "back_cpu_us", "{:.0f}"),
     ("… head office's memory, MB", "rss_back_mb", "{:.0f}"),
+    ("put back from a copy: all lives closed after, s", "life_s", "{:.0f}"),
+    ("… processor time, s", "life_cpu_s", "{:.1f}"),
     ("load (2 cores, the stores' side included)", "load", "{:.1f}"),
 )
 
@@ -445,6 +483,7 @@ async def main() -> None:
     parser.add_argument("--minutes", type=float, default=0.5, help="of selling, each step")
     parser.add_argument("--day", type=int, default=DAY, help="a store's sales in the outage")
     parser.add_argument("--profile", type=Path, help="of head office during the return")
+    parser.add_argument("--restored", action="store_true", help="put head office back, too")
     asked = parser.parse_args()
     steps = [asked.stores] if asked.stores else [int(text) for text in asked.steps.split(",")]
     # Two ends of each connection, never in one process.
@@ -457,7 +496,14 @@ async def main() -> None:
         # On the disk the work is on: /tmp may be memory.
         with tempfile.TemporaryDirectory(prefix=".bench-", dir=Path.cwd()) as folder:
             found.append(
-                await measure(Path(folder), n, 60 * asked.minutes, asked.day, asked.profile)
+                await measure(
+                    Path(folder),
+                    n,
+                    60 * asked.minutes,
+                    asked.day,
+                    asked.profile,
+                    restored=asked.restored,
+                )
             )
             print(found[-1], file=sys.stderr)
     title = f"Head office and its stores; {asked.day} sales a store in the outage"

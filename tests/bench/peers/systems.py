@@ -204,10 +204,10 @@ class NatsAlways(Nats):
     more, compression = "sync_interval: always", "compression: s2_best"
 
 
-class NatsJson(NatsAlways):
-    """The same with the sale as JSON, as programs mostly publish it."""
+class NatsJson(Nats):
+    """Defaults, with the sale as JSON, as programs mostly publish it."""
 
-    name, title, form = "nats-json", "NATS, always, s2_best, sales as JSON", "json"
+    name, title, form = "nats-json", "NATS, defaults, sales as JSON", "json"
     faulty = False
 
 
