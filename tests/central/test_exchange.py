@@ -1,6 +1,7 @@
 """The exchange over real TLS: one POST, and the WebSocket that stays."""
 
 import asyncio
+import gc
 import io
 import struct
 
@@ -9,6 +10,7 @@ import pytest
 from aiohttp import WSMsgType
 
 from central import orders
+from central.ledger.ingest import Incoming
 from central.ledger.tables import CONTACTS, FACTS
 from sync.chain import Head
 from sync.exchange import wire
@@ -183,6 +185,21 @@ class Talk:
 
 def live(client):
     return client.ws_connect("/v1/exchange/live", server_hostname="central.karb")
+
+
+async def test_a_live_link_that_waits_keeps_nothing_of_what_it_brought(lab):
+    machine = await lab.machine()
+    async with machine.client() as client, live(client) as socket:
+        talk = Talk(machine, socket)
+        await talk.hello()
+        for number in range(1, 6):
+            machine.writer.write(sale(number=number))
+        await socket.send_bytes(talk.session.send(machine.writer.batch()))
+        while (await talk.next(Acknowledged)).stored.get(machine.writer.stream) != 5:
+            pass
+        await lab.ledger.write(lambda _: None)  # what the writing thread holds is its last job
+        gc.collect()
+        assert not [kept for kept in gc.get_objects() if isinstance(kept, Incoming)]
 
 
 async def test_a_live_link_carries_both_ways(lab):
