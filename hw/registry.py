@@ -49,6 +49,26 @@ class DeviceConfig:
     """Driver's own settings, as written; each driver lists its own."""
 
 
+MATCHES: Mapping[str, tuple[str, ...]] = {
+    "fiscal.posnet": ("usb:1424",),
+    "printer.escpos": (
+        "usb:04b8",  # Epson
+        "usb:0519",  # Star
+        "usb:1504",  # Bixolon
+        "mdns:_pdl-datastream._tcp.local.",
+    ),
+    "scanner.serial": (
+        "usb:05e0",  # Zebra, Symbol
+        "usb:0c2e",  # Honeywell
+        "usb:05f9",  # Datalogic
+        "usb:065a",  # Opticon
+        "usb:1eab",  # Newland
+        "serial",
+    ),
+}
+"""By what a scan takes a device for a driver's: `usb:vendor`, `usb:vendor:product`, `mdns:type`,
+or `serial` for any serial port that nobody else claims."""
+
 SIMULATORS: Mapping[str, str] = {
     "printer.escpos": "hw.escpos.simulator:main",
     "scanner.serial": "hw.scanner.simulator:main",

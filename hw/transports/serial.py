@@ -1,21 +1,31 @@
 """`serial:/dev/ttyUSB0?baudrate=9600`, for scanners, printers and scales on a cable.
 
-Settings: `baudrate` (default 9600), `bits` (8), `parity` (none), `stopbits` (1),
-`flow` (none, rtscts or xonxoff). The port is opened for us alone.
+Instead of the path `usb:1a86:7523:A10KZP45` finds the device with this serial number in
+whatever socket it is, and `port:1-1.4:1.0` whatever is in this socket (`karb devices scan`
+tells them). Settings: `baudrate` (default 9600), `bits` (8), `parity` (none), `stopbits` (1),
+`flow` (none, rtscts or xonxoff), `dtr` and `rts` (on or off; on unless told: a POSNET on USB
+needs DTR, and some boards reset by it). The port is opened for us alone.
 """
 
 import asyncio
 import errno
+import fcntl
+import os
+import termios
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
 from hw.errors import DeviceMisconfigured, DeviceUnavailable
+from hw.ports import IDENTITIES, find, holder
 from hw.transports.stream import StreamTransport
 
 _CHOICES: dict[str, dict[str, dict[str, Any]]] = {
     "bits": {"7": {"byte_size": 7}, "8": {"byte_size": 8}},
     "parity": {"none": {}, "even": {"parity": "E"}, "odd": {"parity": "O"}},
     "stopbits": {"1": {"stopbits": 1}, "2": {"stopbits": 2}},
+    "dtr": {"on": {"dtr_on_open": "HIGH"}, "off": {"dtr_on_open": "LOW"}},
+    "rts": {"on": {"rts_on_open": "HIGH"}, "off": {"rts_on_open": "LOW"}},
     "flow": {"none": {}, "rtscts": {"rtscts": True}, "xonxoff": {"xonxoff": True}},
 }
 """Setting, its allowed values, and what each means to serialx."""
@@ -32,6 +42,10 @@ async def connect(url: str, *, timeout_s: float) -> StreamTransport:
     import serialx  # noqa: PLC0415
 
     path, settings = _parse(url)
+    if path.startswith(IDENTITIES):
+        path = await _plugged_in(url, path)
+    for pin in settings.keys() & {"dtr_on_open", "rts_on_open"}:
+        settings[pin] = serialx.PinState[settings[pin]]
     try:
         async with asyncio.timeout(timeout_s):
             reader, writer = await serialx.open_serial_connection(path, **settings)
@@ -46,17 +60,40 @@ async def connect(url: str, *, timeout_s: float) -> StreamTransport:
                 f"{url}: expected a serial port with these settings, got {error!r}.",
                 cure="Check the path and the settings.",
             ) from error
+        who = await asyncio.to_thread(holder, path)
         raise DeviceUnavailable(
-            f"{url}: expected a free serial port, got {error}.",
-            cure="Plug the device in, and close other programs that use it.",
+            f"{url}: expected a free serial port, "
+            + (f"{who} has it." if who else f"got {error}."),
+            cure=f"Close {who}." if who else "Plug the device in, and close programs that use it.",
         ) from error
+    _keep_others_out(path, writer.transport.serial.fileno())
     return StreamTransport(url, reader, writer)
+
+
+def _keep_others_out(path: str, descriptor: int) -> None:
+    """Programs that know no lock get a busy port, too.
+
+    Not on a pseudo-terminal: its other end keeps it open, and the ban would outlive us.
+    """
+    if not os.path.realpath(path).startswith("/dev/pts/"):
+        with suppress(OSError):
+            fcntl.ioctl(descriptor, termios.TIOCEXCL)
+
+
+async def _plugged_in(url: str, identity: str) -> str:
+    path = await asyncio.to_thread(find, identity)
+    if path is None:
+        raise DeviceUnavailable(
+            f"{url}: expected this device in one of the machine's sockets, found it in none.",
+            cure="Plug it in; karb devices scan shows what is there.",
+        )
+    return path
 
 
 def _parse(url: str) -> tuple[str, dict[str, Any]]:
     path, _, query = url.removeprefix("serial:").partition("?")
     settings: dict[str, Any] = {"baudrate": 9600}
-    wrong = not path.startswith("/")
+    wrong = not path.startswith(("/", *IDENTITIES))
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name == "baudrate" and value.isascii() and value.isdigit() and int(value):
             settings["baudrate"] = int(value)
@@ -67,8 +104,8 @@ def _parse(url: str) -> tuple[str, dict[str, Any]]:
     if wrong:
         allowed = "; ".join(f"{name}={'|'.join(choice)}" for name, choice in _CHOICES.items())
         raise DeviceMisconfigured(
-            f"Device URL {url!r}: expected serial:/path, then ?baudrate=number and any of "
-            f"{allowed}.",
+            f"Device URL {url!r}: expected serial:/path or serial:usb:…, then "
+            f"?baudrate=number and any of {allowed}.",
             cure="Write serial:/dev/ttyUSB0?baudrate=9600, for example.",
         )
     return path, settings

@@ -1,0 +1,125 @@
+"""The machine's serial ports: what is plugged in where, by what it is known, who holds it.
+
+Linux numbers ports in the order things were plugged in, so `/dev/ttyUSB0` names nothing. A
+device is known by `usb:VENDOR:PRODUCT:SERIAL`, wherever it is plugged in; one without a serial
+number of its own (most CH340, many scanners) by `port:1-1.4:1.0`, the socket it is plugged
+into, and whatever is plugged in there is taken for it.
+"""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+SYS = Path("/sys")
+PROC = Path("/proc")
+IDENTITIES = ("usb:", "port:")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """One serial port."""
+
+    path: str
+    """As `/dev/ttyACM0`; another one after the next start of the machine."""
+
+    vendor: str = ""
+    """USB, four hexadecimal digits; empty on a port that is soldered in."""
+
+    product: str = ""
+    serial: str = ""
+    """Of the device itself; empty when it has none."""
+
+    socket: str = ""
+    """USB path and interface, as `1-1.4:1.0`."""
+
+    label: str = ""
+    """Maker and model, as the device says."""
+
+    @property
+    def identity(self) -> str:
+        """By what it is found again; the path where nothing better is known."""
+        if self.serial:
+            return f"usb:{self.vendor}:{self.product}:{self.serial}"
+        return f"port:{self.socket}" if self.socket else self.path
+
+    @property
+    def own(self) -> bool:
+        """Whether the identity is the device's own, and not that of its socket."""
+        return bool(self.serial)
+
+
+def serial_ports(sys: Path = SYS) -> list[Port]:
+    """Every port with a device behind it, by path."""
+    ports = []
+    for entry in sorted((sys / "class" / "tty").glob("*/device")):
+        name = entry.parent.name
+        parents = _parents(entry.resolve(), sys.resolve())
+        usb = next((folder for folder in parents if (folder / "idVendor").exists()), None)
+        if usb is None:
+            if _has_uart(entry.parent):
+                ports.append(Port(path=f"/dev/{name}"))
+            continue
+        interface = next(
+            (folder for folder in parents if (folder / "bInterfaceNumber").exists()), usb
+        )
+        ports.append(
+            Port(
+                path=f"/dev/{name}",
+                vendor=_read(usb / "idVendor").lower(),
+                product=_read(usb / "idProduct").lower(),
+                serial=_clean(_read(usb / "serial")),
+                socket=interface.name,
+                label=" ".join(filter(None, (_read(usb / "manufacturer"), _read(usb / "product")))),
+            )
+        )
+    return ports
+
+
+def find(identity: str, sys: Path = SYS) -> str | None:
+    """Where a device is plugged in now; None: nowhere, or it cannot be told from another."""
+    found = [
+        port.path
+        for port in serial_ports(sys)
+        if identity in (port.identity, f"port:{port.socket}")
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def holder(path: str, proc: Path = PROC) -> str | None:
+    """The process that has a port open, as `minicom (process 812)`; None when none is seen.
+
+    Those of other users are seen by root only.
+    """
+    real = os.path.realpath(path)
+    for folder in sorted(proc.glob("[0-9]*")):
+        if folder.name == str(os.getpid()):
+            continue
+        with suppress(OSError):
+            for descriptor in (folder / "fd").iterdir():
+                with suppress(OSError):
+                    if str(descriptor.readlink()) == real:
+                        return f"{_read(folder / 'comm') or '?'} (process {folder.name})"
+    return None
+
+
+def _parents(folder: Path, root: Path) -> list[Path]:
+    return [one for one in (folder, *folder.parents) if root in one.parents]
+
+
+def _has_uart(tty: Path) -> bool:
+    """Whether there is a chip behind a port that is soldered in; most of them are empty."""
+    return _read(tty / "type") not in ("0", "")
+
+
+def _clean(serial: str) -> str:
+    """Some makers write no number but a word, or spaces; what says nothing names nothing."""
+    text = "".join(char for char in serial if (char.isascii() and char.isalnum()) or char in "-_.")
+    return "" if not text.strip("0") or len(text) < 3 else text  # "0000", "1"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
