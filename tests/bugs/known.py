@@ -107,4 +107,16 @@ BUGS: tuple[Bug, ...] = (
             ),
         ),
     ),
+    Bug(
+        "a store's commit is not flushed",
+        CRASH,
+        (("edge/store/connection.py", "PRAGMA synchronous = FULL", "PRAGMA synchronous = NORMAL"),),
+        seeds=1,
+    ),
+    Bug(
+        "head office's commit is not flushed",
+        CRASH,
+        (("central/ledger/database.py", "synchronous=FULL", "synchronous=NORMAL"),),
+        seeds=1,
+    ),
 )
