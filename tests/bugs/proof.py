@@ -20,7 +20,7 @@ from tests.proof import WRONGS, bar, begun, command
 NAME = "bugs"
 ROOT = Path(__file__).parents[2]
 COPIED = ("sync", "hw", "edge", "central", "tests", "pyproject.toml")
-PATIENCE_S = 300
+PATIENCE_S = 900
 SHORT = 1
 """How many of the bugs the short form tries, the first ones."""
 
