@@ -91,6 +91,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
             incarnation=_incarnation,
             software=f"karb {version('karb')}",
         )
+        link.from_checkpoint = config.lan is None and not config.peers
         peers = _peers(config, store, clock)
         admin = token.make("admin", secrets.token_bytes(token.SECRET_BYTES), SCOPES)
         server = Server(

@@ -106,6 +106,9 @@ class Uplink:
         self._task: asyncio.Task[None] | None = None
         self._http: aiohttp.ClientSession | None = None
         self._one_at_a_time = asyncio.Lock()
+        self.from_checkpoint = True
+        """Whether a fresh node begins from one; not where others on the LAN may have no line but
+        ours: they need every fact from us."""
         self._tried_checkpoint = False
         self._heard = False
         """Central has told in this run how far it holds our streams."""
@@ -187,7 +190,7 @@ class Uplink:
             StoreError: It could not be stored.
         """
         async with self._one_at_a_time:
-            if self._tried_checkpoint or not self._store.fresh:
+            if not self.from_checkpoint or self._tried_checkpoint or not self._store.fresh:
                 return
             file = self._data / "checkpoint.partial"
             try:

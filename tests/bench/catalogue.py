@@ -130,7 +130,7 @@ async def begin(url: str, data: Path, folder: Path, till: Till, last: str, *, pl
     link = Uplink(
         folder, url, store, clock, random=random.random, incarnation=lambda: 9, software="bench"
     )
-    link._tried_checkpoint = plain
+    link.from_checkpoint = not plain
     began = time.perf_counter()
     await link.start()
     try:

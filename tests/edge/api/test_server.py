@@ -8,6 +8,8 @@ import pytest
 
 from edge.api.routes import TABLE
 from edge.api.server import MAX_BODY
+from edge.store import prune
+from sync.checkpoint import KEEP_MS
 from tests.edge.api.conftest import serving
 from tests.edge.till.shop import EAN, described
 from tests.edge.till.test_till import Paper
@@ -303,3 +305,34 @@ async def test_a_client_that_goes_away_leaves_the_sale(api):
     told = await api("PUT", f"/v1/sales/{SALE}", BODY)
     assert told.status in (200, 201)
     assert told.json["receipt_number"] == 1
+
+
+async def test_a_sale_that_was_dropped_is_gone_and_says_where_it_is(api, monkeypatch):
+    monkeypatch.setattr(prune, "WORTH_IT", 1)
+    old, new = (f"/v1/sales/00000000-0000-0000-0000-00000000000{n}" for n in (1, 2))
+    body = {
+        "till": "T1",
+        "cashier": "anna",
+        "lines": [{"sku": "MLEKO", "quantity_milli": 1000, "unit_minor": 389}],
+        "payments": [{"method": "cash", "amount_minor": 389}],
+    }
+    for path in (old, new):
+        assert (await api("PUT", path, body)).status == 201
+    store = api.node.store
+    heads = {head.stream: head.seq for head in store.heads()}
+    store.note_peer(heads, heads)
+    api.times.ms += KEEP_MS + 1
+    dropped = (await api("POST", "/v1/journal/pruning", scope="admin")).json
+    assert (dropped["dropped"], dropped["why_not"]) == (3, "")
+    base = (await api("GET", "/v1/status", scope="read")).json["base"]
+    assert base["facts"] == max(heads.values())
+    for method, path, more in (
+        ("GET", old, {"scope": "read"}),
+        ("PUT", old, {"body": body}),
+        ("POST", f"{old}/copies", {}),
+    ):
+        said = (await api(method, path, **more)).problem(410)
+        assert "Head office has them" in said["detail"]
+    assert (await api("GET", new, scope="read")).status == 200, "the end of the stream is kept"
+    again = (await api("POST", "/v1/journal/pruning", scope="admin")).json
+    assert "done from 1 on" in again["why_not"]
