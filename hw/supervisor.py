@@ -9,17 +9,19 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import structlog
 
-from hw.device import Device, Health, ReceiptPrinter, Scan, Scanner
+from hw.device import Device, FiscalPrinter, Health, ReceiptPrinter, Scan, Scanner
 from hw.errors import DeviceMisconfigured, DeviceUnavailable, HwError
 from hw.memory import Memory
 from hw.registry import DeviceConfig, load, place
 
 State: TypeAlias = Literal["connecting", "connected", "lost", "misconfigured", "failed"]
 """`failed` is a bug of ours: the device's task ended. The rest goes on without it."""
+
+_D = TypeVar("_D", bound=Device)
 
 _log = structlog.get_logger(__name__)
 
@@ -152,12 +154,16 @@ class Supervisor:
 
         It is given whether connected or not: an unconnected one refuses.
         """
-        printers = [
-            w.device for w in self._watched.values() if isinstance(w.device, ReceiptPrinter)
-        ]
-        own = [printer for printer in printers if printer.till == till]
-        shared = [printer for printer in printers if printer.till is None]
-        return next(iter(own + shared), None)
+        devices = [w.device for w in self._watched.values()]
+        return _of_till([d for d in devices if isinstance(d, ReceiptPrinter)], till)
+
+    def fiscal_printer(self, till: str) -> FiscalPrinter | None:
+        """The till's own fiscal printer, else a shared one; None when none is configured.
+
+        It is given whether connected or not: an unconnected one refuses.
+        """
+        devices = [w.device for w in self._watched.values()]
+        return _of_till([d for d in devices if isinstance(d, FiscalPrinter)], till)
 
     def statuses(self) -> list[DeviceStatus]:
         """All devices, in the order configured."""
@@ -263,6 +269,12 @@ async def _ended(*watched: _Watched) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _of_till(devices: Sequence[_D], till: str) -> _D | None:
+    own = [device for device in devices if device.till == till]
+    shared = [device for device in devices if device.till is None]
+    return next(iter(own + shared), None)
 
 
 def _status(watched: _Watched) -> DeviceStatus:

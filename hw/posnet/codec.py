@@ -188,6 +188,10 @@ class FrameParser:
 def opening(receipt: FiscalReceipt, table: VatTable) -> list[Command]:
     """All of a receipt but its end, in order.
 
+    [M] That `bb` of `ftrcfg` prints the code with the next receipt, and 0 of it none; that an
+    electronic receipt ordered inside a transaction ends with it when it is cancelled; that the
+    value of a line is rounded half up. If not, the printer refuses a sum or prints a code more.
+
     Raises:
         DeviceRefused: A text is too long or has characters the printer lacks, or the
             printer has no such rate.

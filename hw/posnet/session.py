@@ -14,6 +14,9 @@ from hw.posnet.refusals import TOKEN_NOT_FOUND, explain, trouble
 from hw.transports import open_transport
 from hw.transports.link import Link
 
+_OUT_OF_TURN = {"sprn", "sdev"}
+"""Questions that are asked with `!`; they change nothing."""
+
 
 class PosnetRefused(HwError):
     """The printer answered with an error number: the command was not carried out."""
@@ -170,8 +173,13 @@ class Session:
 
     def _on_bytes(self, data: bytes) -> None:
         for frame in self._parser.feed(data):
-            waiting = self._waiting.get(-1 if frame.token is None else frame.token)
-            known = frame.name.removeprefix("!") in self._expected
+            name = frame.name.removeprefix("!")
+            known = name in self._expected
+            if frame.token is None and name in _OUT_OF_TURN:
+                # [M] Whether an answer out of turn carries its token; the question is harmless.
+                waiting = next(iter(self._waiting.values()), None)
+            else:
+                waiting = self._waiting.get(-1 if frame.token is None else frame.token)
             if waiting is not None and known and not waiting.done():
                 waiting.set_result(frame)
 

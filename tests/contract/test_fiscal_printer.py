@@ -509,6 +509,8 @@ async def test_the_supervisor_keeps_it_connected(rig, tmp_path):
     await supervisor.start()
     await until(lambda: changes == ["connected"])
     assert supervisor.printer("1") is None, "it prints no slips"
+    assert isinstance(supervisor.fiscal_printer("1"), FiscalPrinter)
+    assert supervisor.fiscal_printer("2") is None
     rig.obey("refuse 2")
     if isinstance(rig, SerialPosnetRig):
         rig.simulator.faults.refuse = 0
