@@ -103,7 +103,7 @@ def as_markdown(report: Report) -> str:
     lines = [
         f"# Proof, size {report.size}",
         "",
-        "Nothing was lost, doubled, corrupt or stuck." if report.good else "**It failed.**",
+        _verdict(report),
         "",
         f'Made {report.made} UTC by `make proof ARGS="--size {report.size} --seed {report.seed}"`.',
         "",
@@ -127,6 +127,13 @@ def as_markdown(report: Report) -> str:
         known |= told.versions
     lines += [f"- {name}: {text}" for name, text in known.items()]
     return "\n".join(lines) + "\n"
+
+
+def _verdict(report):
+    if any(told.failed for told in report.parts.values()):
+        return "**It failed.**"
+    said = "Nothing was lost, doubled, corrupt or stuck"
+    return f"{said}." if report.good else f"{said} in what was run; **not all of it was**."
 
 
 def _failed(seeds):

@@ -84,8 +84,9 @@ def _noticed(bug, tree, seed):
         raise NotThere(f"{bug.name}: {bug.by} did not end within {PATIENCE_S} s") from None
     if out.exists():
         told = json.loads(out.read_text())
-        wrong = [note for note in told["notes"] if note.startswith(WRONGS)]
-        return next(iter(wrong), "") if any(told[what] for what in WRONGS) else ""
+        counts = ", ".join(f"{told[what]} {what}" for what in WRONGS if told[what])
+        said = [note for note in told["notes"] if any(what in note for what in WRONGS)]
+        return ": ".join([counts, *said[:1]]) if counts else ""
     raise NotThere(f"{bug.name}: {bug.by} ended with {done.returncode}: {done.stderr[-800:]}")
 
 
