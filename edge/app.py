@@ -23,6 +23,7 @@ from edge.clock import Clock, has_rtc
 from edge.config import Config, Listen
 from edge.enrol import DATABASE
 from edge.folder import Running
+from edge.gateway import Gateway, Pairing
 from edge.keys import NodeKey
 from edge.link import tls
 from edge.link.peers import Peers
@@ -33,8 +34,11 @@ from edge.store.connection import StoreError
 from edge.store.store import Store
 from edge.till.counter import Counter
 from edge.upkeep import kept_tidy
+from hw.device import Scan
+from hw.discovery import Watch
+from hw.events import Events
 from hw.spooler import Spooler
-from hw.supervisor import Supervisor
+from hw.supervisor import DeviceStatus, Supervisor
 from sync.chain import INCARNATION_BITS
 from sync.contract import token
 
@@ -69,10 +73,25 @@ async def running(config: Config) -> AsyncIterator[Running]:
             language=config.language,
             fresh=partial(secrets.token_hex, 8),
         )
-        devices = Supervisor(
-            config.devices, on_scan=counter.scanned, on_change=counter.device_changed
-        )
-        spooler = Spooler(data / JOBS, devices, now_ms=lambda: clock.now().ms)
+
+        def now_ms() -> int:
+            return clock.now().ms
+
+        events = Events(secrets.token_hex(4))
+
+        def scanned(scan: Scan) -> None:
+            counter.scanned(scan)
+            gateway.scanned(scan)
+
+        def changed(status: DeviceStatus) -> None:
+            counter.device_changed(status)
+            gateway.changed(status)
+
+        devices = Supervisor(config.devices, on_scan=scanned, on_change=changed)
+        spooler = Spooler(data / JOBS, devices, now_ms=now_ms)
+        pairing = Pairing(secrets.token_bytes, now_ms)
+        gateway = Gateway(config, devices, spooler, events, pairing, now_ms=now_ms)
+        spooler.listen(gateway.settled)
         counter.use(spooler, devices.printer)
         devices.memory = spooler.memory
         stack.push_async_callback(devices.close)
@@ -81,6 +100,9 @@ async def running(config: Config) -> AsyncIterator[Running]:
         await spooler.start()
         await devices.start()
         await counter.start()
+        watch = Watch(devices.nudge)
+        watch.start()
+        stack.push_async_callback(watch.close)
 
         link = Uplink(
             data,
@@ -101,6 +123,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
                 clock=clock,
                 counter=counter,
                 devices=devices.statuses,
+                gateway=gateway,
                 link=link,
                 peers=peers,
                 stick=carrier(config, store, clock),

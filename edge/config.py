@@ -24,14 +24,18 @@
     [devices.options]
     columns = 42
 
+Devices that the commands added stand in `devices.toml` beside it, in the same form: a program
+that rewrote `karb.toml` would lose its comments. Both may be edited by hand.
+
 Only `name`, `store` and `central` are needed; `karb init` writes them. With `[lan]` the
 nodes of a store find each other and exchange directly; `[[peers]]` names those that
 multicast does not reach.
 """
 
+import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from ipaddress import ip_address
@@ -39,14 +43,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from hw.registry import DRIVERS, DeviceConfig
+from hw.registry import DRIVERS, DeviceConfig, place
 
 FILE = "karb.toml"
+DEVICES = "devices.toml"
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,19}")
 """A till or a device: it stands in receipt series, addresses and logs."""
 
 LANGUAGES = ("pl", "en")
+SCHEMES = ("serial", "tcp", "http", "https", "usb", "udp")
+"""Words that places of devices begin with; drivers may know others."""
+
 CLOCKS = ("auto", "rtc", "none")
 
 _SECRET = re.compile(r"password|secret|token|key|pin$", re.IGNORECASE)
@@ -129,8 +137,13 @@ class Config:
     peers: tuple[str, ...] = ()
     """Addresses of other nodes of the store."""
 
+    origins: tuple[str, ...] = ()
+    """Pages of other places that may use the API, as https://kasa.example."""
+
     tills: tuple[Till, ...] = DEFAULT_TILLS
     devices: tuple[DeviceConfig, ...] = ()
+    added: frozenset[str] = frozenset()
+    """Ids of the devices that stand in `devices.toml`."""
 
 
 def parse_listen(text: str) -> Listen:
@@ -158,23 +171,39 @@ def is_address(text: str) -> bool:
 
 
 def load(data: Path) -> Config:
-    """Read `karb.toml` in the data folder.
+    """Read `karb.toml` and `devices.toml` in the data folder.
 
     Raises:
         BadConfig: It is not there, no TOML, or has mistakes; all of them are named.
     """
     path = data / FILE
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = _toml(path)
     except FileNotFoundError:
         raise BadConfig(path, ["not found; run karb init first, or give --data"]) from None
+    try:
+        added = _toml(data / DEVICES)
+    except FileNotFoundError:
+        added = {}
+    return parse(table, data, added)
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
     except (OSError, ValueError, RecursionError) as error:  # no TOML, no UTF-8, a vast number
         raise BadConfig(path, [f"cannot be read: {error}"]) from error
-    return parse(table, data)
 
 
-def parse(table: Mapping[str, Any], data: Path) -> Config:
+def parse(table: Mapping[str, Any], data: Path, added: Mapping[str, Any] | None = None) -> Config:
     """Check what TOML gave.
+
+    Args:
+        table: Of `karb.toml`.
+        data: The node's folder.
+        added: Of `devices.toml`.
 
     Raises:
         BadConfig: It has mistakes; all of them are named.
@@ -182,6 +211,9 @@ def parse(table: Mapping[str, Any], data: Path) -> Config:
     mistakes: list[str] = []
     root = _Table(table, "", mistakes)
     tills = tuple(Till(row.id()) for row in root.rows("tills", ("id",)))
+    more = _Table(added or {}, f"{DEVICES}: ", mistakes)
+    by_command = tuple(_device(row) for row in more.rows("devices", _DEVICE))
+    more.unknown(("devices",))
     config = Config(
         data=data,
         name=root.text("name"),
@@ -194,14 +226,92 @@ def parse(table: Mapping[str, Any], data: Path) -> Config:
         clock=root.choice("clock", CLOCKS),
         lan=_lan(root),
         peers=tuple(_peer(row) for row in root.rows("peers", ("url",))),
+        origins=_origins(root),
         tills=tills or DEFAULT_TILLS,
-        devices=tuple(_device(row) for row in root.rows("devices", _DEVICE)),
+        devices=tuple(_device(row) for row in root.rows("devices", _DEVICE)) + by_command,
+        added=frozenset(device.id for device in by_command),
     )
     root.unknown(_ROOT)
     _check_together(config, mistakes)
     if mistakes:
         raise BadConfig(data / FILE, mistakes)
     return config
+
+
+def with_device(config: Config, device: DeviceConfig) -> Config:
+    """Add a device, or configure one anew that a command added.
+
+    Raises:
+        BadConfig: What comes out is not allowed.
+    """
+    mistakes: list[str] = []
+    row = _Table(_row(device), f"{DEVICES}: devices[{device.id}].", mistakes)
+    row.unknown(_DEVICE)
+    _device(row)
+    others = tuple(one for one in config.devices if one.id != device.id)
+    if device.id in {one.id for one in config.devices} - config.added:
+        mistakes.append(f"devices: {device.id!r} stands in {FILE}; change it there")
+    after = replace(config, devices=(*others, device), added=config.added | frozenset((device.id,)))
+    _check_together(after, mistakes)
+    if mistakes:
+        raise BadConfig(config.data / DEVICES, mistakes)
+    return after
+
+
+def without_device(config: Config, id_: str) -> Config:
+    """Remove a device that a command added.
+
+    Raises:
+        BadConfig: There is none, or a person wrote it in `karb.toml`.
+    """
+    if id_ not in config.added:
+        known = any(one.id == id_ for one in config.devices)
+        said = f"stands in {FILE}; remove it there" if known else "is no device of this node"
+        raise BadConfig(config.data / DEVICES, [f"devices: {id_[:40]!r} {said}"])
+    return replace(
+        config,
+        devices=tuple(one for one in config.devices if one.id != id_),
+        added=config.added - {id_},
+    )
+
+
+def write_devices(config: Config) -> None:
+    """Write `devices.toml`: whole, or not at all.
+
+    Raises:
+        OSError: It cannot be written; the file before stands.
+    """
+    lines = ["# Devices that karb devices added. May be edited while the node does not run."]
+    for device in config.devices:
+        if device.id not in config.added:
+            continue
+        row = _row(device)
+        options = row.pop("options")
+        lines += ["", "[[devices]]"]
+        lines += [
+            f"{key} = {'true' if value is True else _quoted(value)}" for key, value in row.items()
+        ]
+        if options:
+            lines.append("[devices.options]")
+            lines += [f"{_quoted(key)} = {_quoted(value)}" for key, value in options.items()]
+    path = config.data / DEVICES
+    beside = path.with_name(path.name + ".new")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def _row(device: DeviceConfig) -> dict[str, Any]:
+    row: dict[str, Any] = {"id": device.id, "driver": device.driver, "url": device.url}
+    if device.till is not None:
+        row["till"] = device.till
+    if device.shared:
+        row["shared"] = True
+    if device.stand_in is not None:
+        row["stand_in"] = device.stand_in
+    return row | {"options": dict(device.options)}
 
 
 def moved(config: Config, listen: str | None, cert: Path | None, key: Path | None) -> Config:
@@ -270,10 +380,11 @@ _ROOT = (
     "clock",
     "lan",
     "peers",
+    "origins",
     "tills",
     "devices",
 )
-_DEVICE = ("id", "driver", "url", "till", "options")
+_DEVICE = ("id", "driver", "url", "till", "shared", "stand_in", "options")
 
 
 class _Table:
@@ -321,7 +432,9 @@ class _Table:
         if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
             self.wrong(key, f"tables written [[{key}]]")
             return []
-        rows = [_Table(row, f"{key}[{n}].", self._mistakes) for n, row in enumerate(value)]
+        rows = [
+            _Table(row, f"{self._where}{key}[{n}].", self._mistakes) for n, row in enumerate(value)
+        ]
         for row in rows:
             row.unknown(known)
         return rows
@@ -422,13 +535,40 @@ def _device(row: _Table) -> DeviceConfig:
         near = get_close_matches(driver, DRIVERS, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         row.wrong("driver", f"one of {', '.join(DRIVERS)}{hint}")
+    scheme = row.text("url").partition(":")[0]
+    near = get_close_matches(scheme.lower(), SCHEMES, n=1)
+    if scheme not in SCHEMES and near:
+        row.wrong("url", f"a place as {near[0]}:… (did you mean {near[0]}?)")
     till = row.get("till")
     if till is not None and not isinstance(till, str):
         row.wrong("till", "the id of a till, or nothing for a device shared by all")
         till = None
+    shared = row.get("shared")
+    if shared not in (None, True, False):
+        row.wrong("shared", "true for a device that every till may use")
+    stand_in = row.get("stand_in")
+    if stand_in is not None and not isinstance(stand_in, str):
+        row.wrong("stand_in", "the id of a printer")
+        stand_in = None
     return DeviceConfig(
-        id=row.id(), driver=driver, url=row.text("url"), till=till, options=row.options()
+        id=row.id(),
+        driver=driver,
+        url=row.text("url"),
+        till=till,
+        shared=shared is True,
+        stand_in=stand_in,
+        options=row.options(),
     )
+
+
+def _origins(root: _Table) -> tuple[str, ...]:
+    origins = root.get("origins") or []
+    if not isinstance(origins, list) or not all(
+        isinstance(one, str) and re.fullmatch(r"https?://[^/\s*]+", one) for one in origins
+    ):
+        root.wrong("origins", 'addresses of pages, as ["https://kasa.example"]; * is none')
+        return ()
+    return tuple(origins)
 
 
 def _check_together(config: Config, mistakes: list[str]) -> None:
@@ -444,6 +584,14 @@ def _check_together(config: Config, mistakes: list[str]) -> None:
         for device in config.devices
         if device.till is not None and device.till not in tills
     )
+    places: dict[str, str] = {}
+    for device in config.devices:
+        other = places.setdefault(place(device.url), device.id)
+        if other != device.id:
+            mistakes.append(
+                f"devices: {device.id!r} and {other!r} are both at {device.url}; remove one"
+            )
+        mistakes.extend(_belongs(device, len(tills), devices))
     if (config.tls_cert is None) != (config.tls_key is None):
         mistakes.append("tls_cert and tls_key: expected both or neither")
     elif config.tls_cert is None and not config.listen.loopback:
@@ -451,6 +599,20 @@ def _check_together(config: Config, mistakes: list[str]) -> None:
             f"listen: {config.listen} is reached from other machines and has no TLS; "
             "give --tls-cert and --tls-key, or listen on 127.0.0.1"
         )
+
+
+def _belongs(device: DeviceConfig, tills: int, devices: list[str]) -> Iterator[str]:
+    """Whose it is must be said where it could be somebody else's."""
+    if device.shared and device.till is not None:
+        yield f"devices: {device.id!r} has a till and is shared; expected one of the two"
+    if device.shared and device.driver.startswith("scanner."):
+        yield f"devices: {device.id!r} is a scanner, which serves one till; give it that till"
+    elif device.till is None and not device.shared and tills > 1:
+        yield f"devices: {device.id!r} has no till; expected till, or shared = true"
+    if device.stand_in is not None and (
+        device.stand_in not in devices or device.stand_in == device.id
+    ):
+        yield f"devices: {device.id!r} has stand-in {device.stand_in!r}; expected another device"
 
 
 def _quoted(text: str) -> str:

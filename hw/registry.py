@@ -70,11 +70,14 @@ MATCHES: Mapping[str, tuple[str, ...]] = {
 or `serial` for any serial port that nobody else claims."""
 
 SIMULATORS: Mapping[str, str] = {
+    "fiscal.noviapi": "hw.noviapi.simulator:main",
+    "fiscal.posnet": "hw.posnet.simulator:main",
     "printer.escpos": "hw.escpos.simulator:main",
     "scanner.serial": "hw.scanner.simulator:main",
 }
 """Driver to what `karb devices simulate` starts: `main(arguments)`, which prints where a driver
-finds it and obeys lines typed at it."""
+finds it and obeys lines typed at it; `--listen HOST:PORT` for a socket, `--link PATH` for a serial
+line."""
 
 
 def place(url: str) -> str:

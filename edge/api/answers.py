@@ -215,7 +215,7 @@ class CopyAnswer(msgspec.Struct, frozen=True):
 class TokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A token to make."""
 
-    scope: Literal["read", "sell"]
+    scope: Literal["read", "sell", "print", "fiscal", "pay"]
     name: Word
 
 

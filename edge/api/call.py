@@ -1,6 +1,6 @@
 """What a handler gets and gives: one call, the node it is about, one reply."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -8,6 +8,7 @@ import msgspec
 
 from edge.clock import Clock
 from edge.config import Config
+from edge.gateway import Gateway
 from edge.link.peers import Peers
 from edge.link.stick import Stick
 from edge.link.uplink import LinkState
@@ -17,8 +18,20 @@ from edge.till.counter import Counter
 from hw.supervisor import DeviceStatus
 from sync.facts.person import KEY_BYTES, NONCE_BYTES, PERSON_BYTES
 
-SCOPES = ("read", "sell", "admin")
-"""Narrowest first; each includes those before it."""
+SCOPES = ("read", "sell", "print", "fiscal", "pay", "admin")
+
+TILL = "till"
+"""In the token of a till that was paired; what it may do is kept beside its digest."""
+
+INCLUDES: Mapping[str, frozenset[str]] = {
+    "read": frozenset({"read"}),
+    "sell": frozenset({"read", "sell", "print"}),
+    "print": frozenset({"print"}),
+    "fiscal": frozenset({"fiscal"}),
+    "pay": frozenset({"pay"}),
+    "admin": frozenset(SCOPES),
+}
+"""What else a scope includes. Who may only print reads no sales."""
 
 
 class Link(Protocol):
@@ -45,6 +58,9 @@ class Node:
     """How it stands with the store's other nodes; None: this one speaks with none."""
 
     stick: Stick | None = None
+    gateway: Gateway | None = None
+    """The devices; None where a program drives none."""
+
     random: Callable[[int], bytes]
     """Fresh random bytes, as many as asked for."""
 
@@ -61,6 +77,9 @@ class Call:
 
     body: Any
     """Decoded into the type in the table; None if it takes none."""
+
+    till: str | None = None
+    """The only one the token may act for; None: any."""
 
 
 @dataclass(frozen=True, slots=True)

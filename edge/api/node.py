@@ -5,7 +5,7 @@ import shutil
 import msgspec
 
 from edge.api import answers
-from edge.api.call import Call, Node, Reply
+from edge.api.call import SCOPES, Call, Node, Reply
 from edge.api.refusals import Refused
 from edge.link.uplink import LinkState
 from edge.store.backup import BadCopy
@@ -164,7 +164,7 @@ async def post_backup(node: Node, call: Call) -> Reply:
 async def post_token(node: Node, call: Call) -> Reply:
     """Make a token; this is the only time it is shown."""
     scope, name = call.body.scope, call.body.name
-    made = token.make(scope, node.random(token.SECRET_BYTES), ("read", "sell"))
+    made = token.make(scope, node.random(token.SECRET_BYTES), SCOPES)
     await node.store.write(lambda unit: unit.add_token(made.digest, scope, name))
     return Reply(201, answers.TokenAnswer(made.text, scope, name))
 

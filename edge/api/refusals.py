@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from edge.config import BadConfig
 from edge.link.carrier import LinkRefused, LinkUnreachable
 from edge.store.connection import DiskFull, StoreError
 from edge.store.journal import NotKept
@@ -18,6 +19,7 @@ from edge.till.errors import (
     TillError,
     UnknownArticle,
 )
+from hw.errors import DeviceMisconfigured, DeviceRefused, DeviceUnavailable
 from sync.contract.problem import Problem, mistake, problem
 from sync.errors import BadIdentity, RemoteProtocolError
 from sync.exchange.stick import BadStick
@@ -38,6 +40,10 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (BadIdentity, 409),
     (BadStick, 422),
     (RemoteProtocolError, 503),
+    (BadConfig, 422),
+    (DeviceMisconfigured, 422),
+    (DeviceRefused, 409),
+    (DeviceUnavailable, 503),
 )
 
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>\$.*)`)?$", re.DOTALL)

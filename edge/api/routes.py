@@ -4,7 +4,18 @@ from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta
 
-from edge.api import answers, customers, node, orders, parked, sales, stockroom, tills
+from edge.api import (
+    answers,
+    customers,
+    events,
+    gateway,
+    node,
+    orders,
+    parked,
+    sales,
+    stockroom,
+    tills,
+)
 from edge.api.call import Handler
 from edge.stockroom.counting import CountAnswer, CountLineAnswer
 from edge.stockroom.documents import DocumentAnswer
@@ -69,6 +80,21 @@ _LINE = Parameter(
     description="Number of the line in the basket.",
 )
 
+_DEVICE = Parameter(
+    name="device", where="path", type=gateway.Id, description="As in karb devices list."
+)
+_CURSOR = Parameter(
+    name="after",
+    where="query",
+    type=Annotated[str, Meta(max_length=64)],
+    description="The 'next' of the answer before; without it, only what is to come",
+)
+_JOB_EXAMPLE = gateway.JobRequest(
+    till="T1",
+    kind="kitchen",
+    elements=(gateway.TextPart(text="2 x żurek", double=True), gateway.CutPart()),
+)
+
 _SALE_EXAMPLE = SaleRequest(
     till="K1",
     cashier="anna",
@@ -110,7 +136,169 @@ def _till(method: str, path: str, summary: str, **more: Any) -> Route:
     )
 
 
+def _device(method: str, path: str, summary: str, answer: Any, **more: Any) -> Route:
+    """A route on one device."""
+    return Route(
+        method=method,
+        path=f"/v1/devices/{{device}}{path}",
+        summary=summary,
+        answers=more.pop("answers", {200: answer}),
+        scope=more.pop("scope", "admin"),
+        parameters=(_DEVICE,),
+        tags=("devices",),
+        problems=(409, 503),
+        **more,
+    )
+
+
+_DEVICES: tuple[Entry, ...] = (
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/devices",
+            summary="How the devices are",
+            answers={200: gateway.DevicesAnswer},
+            scope="admin",
+            problems=(503,),
+            tags=("devices",),
+        ),
+        gateway.get_devices,
+    ),
+    Entry(
+        Route(
+            method="POST",
+            path="/v1/devices/scan",
+            summary="Look what is plugged in, and what announces itself",
+            answers={200: gateway.ScanAnswer},
+            scope="admin",
+            problems=(503,),
+            tags=("devices",),
+        ),
+        gateway.post_scan,
+    ),
+    Entry(
+        _device(
+            "PUT",
+            "",
+            "Configure a device, and begin to use it",
+            None,
+            request=gateway.DeviceRequest,
+            answers={201: gateway.DeviceDetail, 200: gateway.DeviceDetail},
+        ),
+        gateway.put_device,
+    ),
+    Entry(
+        _device(
+            "PUT",
+            "/till",
+            "Give a device to a till, or to all",
+            gateway.DeviceDetail,
+            request=gateway.BindRequest,
+        ),
+        gateway.put_binding,
+    ),
+    Entry(
+        _device("DELETE", "", "Let go of a device for good", gateway.RemovedAnswer),
+        gateway.delete_device,
+    ),
+    Entry(_device("POST", "/test", "Try a device out", gateway.TestAnswer), gateway.post_test),
+    Entry(_device("GET", "/log", "What happened at a device", gateway.LogAnswer), gateway.get_log),
+    Entry(
+        Route(
+            method="PUT",
+            path="/v1/jobs/{uuid}",
+            summary="Print something, or open the drawer; the same again does nothing more",
+            request=gateway.JobRequest,
+            request_example=_JOB_EXAMPLE,
+            answers={201: gateway.JobAnswer, 200: gateway.JobAnswer},
+            scope="print",
+            parameters=(_UUID,),
+            problems=(409, 503),
+            tags=("jobs",),
+        ),
+        gateway.put_job,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/jobs/{uuid}",
+            summary="What became of a job",
+            answers={200: gateway.JobAnswer},
+            scope="print",
+            parameters=(_UUID,),
+            problems=(503,),
+            tags=("jobs",),
+        ),
+        gateway.get_job,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/jobs",
+            summary="What waits, is being printed, or asks for a person",
+            answers={200: gateway.JobsAnswer},
+            scope="print",
+            problems=(503,),
+            tags=("jobs",),
+        ),
+        gateway.get_jobs,
+    ),
+    Entry(
+        Route(
+            method="POST",
+            path="/v1/jobs/{uuid}/decision",
+            summary="Say what no machine can tell, or let another printer do it",
+            request=gateway.JobDecision,
+            answers={200: gateway.JobAnswer},
+            scope="print",
+            parameters=(_UUID,),
+            problems=(409, 503),
+            tags=("jobs",),
+        ),
+        gateway.post_decision,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/events",
+            summary="What happened at the devices since",
+            answers={200: events.EventsAnswer},
+            scope="read",
+            parameters=(_CURSOR,),
+            problems=(409, 503),
+            tags=("devices",),
+        ),
+        events.get_events,
+    ),
+    Entry(
+        Route(
+            method="POST",
+            path="/v1/pairing-codes",
+            summary="Make a code that pairs a till",
+            request=gateway.CodeRequest,
+            answers={201: gateway.CodeAnswer},
+            scope="admin",
+            problems=(404, 503),
+            tags=("node",),
+        ),
+        gateway.post_code,
+    ),
+    Entry(
+        Route(
+            method="POST",
+            path="/v1/pairings",
+            summary="Change a code for the till's token",
+            request=gateway.PairRequest,
+            answers={201: gateway.PairAnswer},
+            problems=(403, 503),
+            tags=("node",),
+        ),
+        gateway.post_pairing,
+    ),
+)
+
 TABLE: tuple[Entry, ...] = (
+    *_DEVICES,
     Entry(
         Route(
             method="PUT",

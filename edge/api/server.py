@@ -4,6 +4,7 @@ Every answer of 400 and above is a problem document, those aiohttp makes by itse
 for what never reaches us: its 400 to bytes that are no HTTP, its 417 to an unknown `Expect`.
 """
 
+import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,8 +15,9 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler as WebHandler
 
-from edge.api import refusals
-from edge.api.call import SCOPES, Call, Node, Reply
+from edge.api import access, refusals
+from edge.api.call import INCLUDES, SCOPES, TILL, Call, Node, Reply
+from edge.api.events import tell
 from edge.api.refusals import Refused
 from edge.api.routes import TABLE, Entry
 from edge.config import Listen
@@ -25,6 +27,10 @@ from sync.contract.problem import CONTENT_TYPE, Problem, encode, mistake, proble
 
 MAX_BODY = 1 << 20
 """Bytes of a request's body."""
+
+PROTOCOL = "karb.v1"
+TOKEN_PROTOCOL = "karb.token."  # noqa: S105 - what precedes one
+"""What a page names beside `PROTOCOL` when it opens a line, followed by its token."""
 
 _JSON = "application/json"
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
@@ -49,14 +55,19 @@ class Server:
                 (entry.route for entry in TABLE),
                 title="Karb, a node in a store",
                 version=node.version,
-                description="Money in grosz (`_minor`), quantities in thousandths (`_milli`).",
+                description="Money in grosz (`_minor`), quantities in thousandths (`_milli`). "
+                "`/v1/events/live` is a WebSocket of the pages of `/v1/events`; a browser names "
+                f"the protocols `{PROTOCOL}` and `{TOKEN_PROTOCOL}<token>`.",
             )
         )
-        app = web.Application(middlewares=[_told_as_problem], client_max_size=MAX_BODY)
+        self._lines: set[web.WebSocketResponse] = set()
+        guard = access.guard(node.config)
+        app = web.Application(middlewares=[_told_as_problem, guard], client_max_size=MAX_BODY)
         app.on_response_prepare.append(_name_no_versions)
         for entry in TABLE:
             app.router.add_route(entry.route.method, entry.route.path, self._web_handler(entry))
         app.router.add_route("GET", "/openapi.json", self._get_document)
+        app.router.add_route("GET", "/v1/events/live", self._get_live)
         self._runner = web.AppRunner(
             app,
             access_log=None,
@@ -92,6 +103,8 @@ class Server:
 
     async def close(self) -> None:
         """Let open requests finish, for a few seconds."""
+        for line in tuple(self._lines):
+            await line.close(code=1001, message=b"The node is stopping.")
         await self._runner.cleanup()
 
     async def _get_document(self, request: web.Request) -> web.Response:
@@ -102,13 +115,16 @@ class Server:
         decoder = None if entry.route.request is None else _decoder(entry.route.request)
 
         async def answer(request: web.Request) -> web.Response:
+            till = None
             if entry.route.scope is not None:
-                await self._authorise(request, entry.route.scope)
+                till = await self._authorise(request, entry.route.scope)
             path = _path(entry, request)
             raw = b"" if decoder is None else await _read(request)
             body = None if decoder is None else _decoded(decoder, raw)
+            if till is not None:
+                access.check_till(till, path, body)
             try:
-                reply = await entry.handler(self._node, Call(path=path, body=body))
+                reply = await entry.handler(self._node, Call(path=path, body=body, till=till))
             except TillError as error:
                 known = refusals.of(error, raw)
                 if known is None:
@@ -118,31 +134,54 @@ class Server:
 
         return answer
 
-    async def _authorise(self, request: web.Request, scope: str) -> None:
+    async def _authorise(self, request: web.Request, scope: str) -> str | None:
+        """Check the token; the only till it may act for."""
         try:
-            given = token.from_header(request.headers.get(hdrs.AUTHORIZATION), SCOPES)
+            given = token.from_header(_bearer(request), (*SCOPES, TILL))
         except token.BadToken as error:
             raise Refused(problem(401, str(error)), _CHALLENGE) from error
-        held = "admin" if self._admin.matches(given.digest) else None
-        if held is None:
-            known = await self._node.store.token(given.digest)
-            held = known.scope if known else None
+        if self._admin.matches(given.digest):
+            return None
+        held = await self._node.store.token(given.digest)
         if held is None:
             raise Refused(
                 problem(401, "Token: not known here; make one with `karb token create`."),
                 _CHALLENGE,
             )
-        if held not in SCOPES or SCOPES.index(held) < SCOPES.index(scope):
+        may = frozenset(held.grants.split()) or INCLUDES.get(held.scope, frozenset())
+        if scope not in may:
             raise Refused(
                 problem(
                     403,
-                    f"Token of scope {held!r}: expected {scope!r}; make one with "
+                    f"Token of scope {held.scope!r}: expected {scope!r}; make one with "
                     f"`karb token create --scope {scope}`."
                     if scope != "admin"
-                    else f"Token of scope {held!r}: expected that of the karb commands on "
+                    else f"Token of scope {held.scope!r}: expected that of the karb commands on "
                     "this machine.",
                 )
             )
+        return held.till
+
+    async def _get_live(self, request: web.Request) -> web.StreamResponse:
+        """Tell events as they happen, until the client goes."""
+        till = await self._authorise(request, "read")
+        gateway = self._node.gateway
+        if gateway is None:
+            raise Refused(problem(503, "This node was started without devices."))
+        cursor = request.query.get("after") or gateway.events.cursor
+        gateway.events.after(cursor)  # a wrong one is refused before the line is up
+        line = web.WebSocketResponse(heartbeat=20.0, max_msg_size=1024, protocols=(PROTOCOL,))
+        await line.prepare(request)
+        self._lines.add(line)
+        telling = asyncio.create_task(tell(line, gateway, cursor, till), name="events")
+        try:
+            async for _ in line:
+                pass  # it has nothing to say; its goodbye ends this
+        finally:
+            self._lines.discard(line)
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+        return line
 
 
 @web.middleware
@@ -177,6 +216,16 @@ async def _name_no_versions(request: web.Request, response: web.StreamResponse) 
     """Say what this is, and not which Python and which libraries it runs on."""
     del request
     response.headers[hdrs.SERVER] = "karb"
+
+
+def _bearer(request: web.Request) -> str | None:
+    """The Authorization header; a page that opens a line cannot send one, and names a protocol."""
+    given = request.headers.get(hdrs.AUTHORIZATION)
+    if given is None:
+        said = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(",")
+        names = [name.strip() for name in said if name.strip().startswith(TOKEN_PROTOCOL)]
+        given = f"Bearer {names[0].removeprefix(TOKEN_PROTOCOL)}" if names else None
+    return given
 
 
 async def _read(request: web.Request) -> bytes:

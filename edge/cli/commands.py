@@ -12,6 +12,7 @@ import typer
 
 from edge import folder
 from edge.cli.ask import ask
+from edge.cli.devices import devices
 from edge.cli.say import FAILED, OK, REFUSED, UNREACHABLE, USAGE, Failure, ending, out
 from edge.cli.status import status_text
 
@@ -27,12 +28,15 @@ token = typer.Typer(help="Who may use the API.", no_args_is_help=True)
 app.add_typer(sync, name="sync")
 app.add_typer(journal, name="journal")
 app.add_typer(token, name="token")
+app.add_typer(devices, name="devices")
 
 Data = Annotated[
     Path, typer.Option("--data", envvar="KARB_DATA", help="Folder of the node.", metavar="DIR")
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON value on standard output.")]
 HERE = Path("karb-data")
+TOKEN_SCOPES = ("read", "sell", "print", "fiscal", "pay")
+"""What a token may be made for; the commands have a wider one of their own."""
 
 
 @app.command()
@@ -267,15 +271,17 @@ def restore(
 @token.command("create")
 def token_create(
     *,
-    scope: Annotated[str, typer.Option(help="sell (which may also read) or read.")],
+    scope: Annotated[
+        str, typer.Option(help="read, sell (reads and prints, too), print, fiscal or pay.")
+    ],
     name: Annotated[str, typer.Option(help="Who will use it.")],
     data: Data = HERE,
     as_json: Json = False,
 ) -> None:
     """Make a token for the API; it is shown once."""
     with ending(as_json=as_json):
-        if scope not in ("read", "sell"):
-            raise Failure(USAGE, f"--scope {scope!r}: expected sell or read.")
+        if scope not in TOKEN_SCOPES:
+            raise Failure(USAGE, f"--scope {scope!r}: expected one of {', '.join(TOKEN_SCOPES)}.")
         if not name.strip() or len(name) > 64 or not name.isprintable():
             raise Failure(USAGE, "--name: expected 1 to 64 printable characters.")
         if folder.is_locked(data):
@@ -283,6 +289,24 @@ def token_create(
         else:
             answer = _token_here(data, scope, name)
         out(answer, answer["token"], as_json=as_json)
+
+
+@token.command("pair")
+def token_pair(
+    *,
+    till: Annotated[str, typer.Option(help="The only one it will act for.", metavar="ID")],
+    scope: Annotated[list[str], typer.Option(help="What it may do; may be given again.")],
+    name: Annotated[str, typer.Option(help="Who will use it.")] = "till",
+    data: Data = HERE,
+    as_json: Json = False,
+) -> None:
+    """Show a code that a browser or a foreign till changes for its token; good once."""
+    with ending(as_json=as_json):
+        _require_running(data)
+        body = {"till": till, "scopes": scope, "name": name}
+        answer = ask(data, "POST", "/v1/pairing-codes", body)
+        text = "{code}: to be typed at the till, within {expires_s} s.".format_map(answer)
+        out(answer, text, as_json=as_json)
 
 
 @app.command()
@@ -329,7 +353,7 @@ def _token_here(data: Path, scope: str, name: str) -> dict[str, Any]:
     from edge.store.connection import StoreError
     from sync.contract import token as tokens
 
-    made = tokens.make(scope, secrets.token_bytes(tokens.SECRET_BYTES), ("read", "sell"))
+    made = tokens.make(scope, secrets.token_bytes(tokens.SECRET_BYTES), TOKEN_SCOPES)
 
     async def add() -> None:
         async with node.opened(config) as (store, _):

@@ -72,6 +72,11 @@ class TokenView(NamedTuple):
 
     name: str
     scope: str
+    till: str | None = None
+    """The only one it may act for; None: any."""
+
+    grants: str = ""
+    """What it may do, a blank between; empty: what its scope says."""
 
 
 class SlipView(NamedTuple):
@@ -780,7 +785,9 @@ class Store:
 
     async def token(self, digest: bytes) -> TokenView | None:
         """Return whose token this is."""
-        rows = await self._rows("SELECT name, scope FROM tokens WHERE digest = ?", (digest,))
+        rows = await self._rows(
+            "SELECT name, scope, till, grants FROM tokens WHERE digest = ?", (digest,)
+        )
         return TokenView(*rows[0]) if rows else None
 
     async def settings(self) -> StoreDescribed:

@@ -384,10 +384,21 @@ class Unit:
             (event, till, state),
         )
 
-    def add_token(self, digest: bytes, scope: str, name: str) -> None:
-        """Let whoever holds the token of this digest in."""
+    def add_token(
+        self, digest: bytes, scope: str, name: str, till: str | None = None, grants: str = ""
+    ) -> None:
+        """Let whoever holds the token of this digest in.
+
+        Args:
+            digest: Of the token.
+            scope: That stands in it.
+            name: Who will use it.
+            till: The only one it may act for; None: any.
+            grants: What it may do, a blank between; empty: what its scope says.
+        """
         self._db.execute(
-            "INSERT INTO tokens VALUES (?, ?, ?, ?)", (digest, scope, name, self.now.ms)
+            "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?)",
+            (digest, scope, name, self.now.ms, till, grants),
         )
 
     def person_key(self, person: bytes, key: bytes) -> None:

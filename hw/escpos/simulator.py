@@ -275,12 +275,16 @@ async def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m hw.escpos.simulator")
     parser.add_argument("--listen", default="127.0.0.1:9100", metavar="HOST:PORT")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="append receipts as JSON lines")
+    parser.add_argument("--link", type=Path, metavar="PATH", help="a serial port instead")
     options = parser.parse_args(arguments)
     host, _, port = options.listen.rpartition(":")
     simulator = EscposSimulator(keep=options.keep)
     try:
-        address = await simulator.listen(host, int(port))
-        sys.stdout.write(f"{address[0]}:{address[1]}\n")
+        if options.link is not None:
+            where = simulator.plug(options.link).removeprefix("serial:")
+        else:
+            where = "{}:{}".format(*await simulator.listen(host, int(port)))
+        sys.stdout.write(f"{where}\n")
         sys.stdout.flush()
         async for line in Lines(sys.stdin):
             try:

@@ -6,11 +6,14 @@ import pytest
 from edge.api.call import SCOPES, Node
 from edge.api.server import Server
 from edge.config import Config, Listen
+from edge.gateway import Gateway, Pairing
 from edge.link.carrier import LinkUnreachable
 from edge.link.stick import Stick
 from edge.link.uplink import LinkState
 from edge.till.counter import Counter
+from hw.events import Events
 from hw.spooler import Spooler
+from hw.supervisor import Supervisor
 from sync.contract import token
 from tests.edge.till.shop import STORE, Times, enrolled, opened
 from tests.edge.till.test_till import One
@@ -69,12 +72,40 @@ async def serving(folder, *, link=None, printer=None, settings=None):
     async with opened(folder, times, key=key, settings=settings) as (store, clock):
         count = iter(range(1, 1 << 20))
         counter = Counter(["T1"], store, clock, language="pl", fresh=lambda: f"job{next(count)}")
-        spooler = Spooler(folder / "jobs.db", One(printer), now_ms=lambda: clock.now().ms)
-        counter.use(spooler, One(printer).printer)
+        config = Config(
+            data=folder,
+            name="kasa-1",
+            store=STORE,
+            central="https://127.0.0.1:9",
+            origins=("https://kasa.example",),
+        )
+        events = Events("run")
+
+        def scanned(scan):
+            gateway.scanned(scan)
+
+        def changed(status):
+            gateway.changed(status)
+
+        devices = Supervisor((), on_scan=scanned, on_change=changed)
+        printers = devices if printer is None else One(printer)
+        spooler = Spooler(folder / "jobs.db", printers, now_ms=lambda: clock.now().ms)
+        gateway = Gateway(
+            config,
+            devices,
+            spooler,
+            events,
+            Pairing(lambda n: next(count).to_bytes(n, "big"), lambda: times.ms),
+            now_ms=lambda: clock.now().ms,
+            listen_s=0.01,
+        )
+        spooler.listen(gateway.settled)
+        counter.use(spooler, printers.printer)
         await spooler.start()
         await counter.start()
         node = Node(
-            config=Config(data=folder, name="kasa-1", store=STORE, central="https://127.0.0.1:9"),
+            config=config,
+            gateway=gateway,
             store=store,
             clock=clock,
             counter=counter,
@@ -86,7 +117,7 @@ async def serving(folder, *, link=None, printer=None, settings=None):
         )
         admin = token.make("admin", bytes(20), SCOPES)
         tokens = {"admin": admin.text}
-        for n, scope in enumerate(("read", "sell"), start=1):
+        for n, scope in enumerate(SCOPES[:-1], start=1):
             made = token.make(scope, bytes([n]) * 20, SCOPES)
             tokens[scope] = made.text
             if await store.token(made.digest) is None:
@@ -100,6 +131,7 @@ async def serving(folder, *, link=None, printer=None, settings=None):
                 await server.close()
                 await spooler.close()
                 await counter.close()
+                await devices.close()
 
 
 @pytest.fixture

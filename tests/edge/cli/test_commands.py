@@ -166,7 +166,7 @@ def test_over_tls_the_commands_still_find_it(node, tmp_path):
 def test_wrong_use_is_told_with_the_cure(node, tmp_path):
     create = ("token", "create", "--data", node)
     karb(*create, "--scope", "sell", code=2)
-    assert "sell or read" in karb(*create, "--scope", "admin", "--name", "x", code=2)
+    assert "read, sell, print" in karb(*create, "--scope", "admin", "--name", "x", code=2)
     karb(*create, "--scope", "sell", "--name", "", code=2)
     assert "--tls-cert" in karb("run", "--data", node, "--listen", "0.0.0.0:0", code=2)
     assert "karb init" in karb("run", "--data", tmp_path, code=2)
