@@ -24,7 +24,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 
 import loro
@@ -60,6 +60,9 @@ class Grown(msgspec.Struct, frozen=True, array_like=True, gc=False):
     over: int = 0
     covered: int = 0
 
+
+_SIZES = (16, 4, 1)
+"""Rows of a statement: few sizes, so that each is found again among the prepared ones."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[int, tuple[list[str], *[list[int]] * len(Column)]]).decode
@@ -104,11 +107,15 @@ class Karb:
         n, (skus, *packed) = _decode(wire._unpacker(wire.ZSTD).decompress(batch))
         # A column in which nothing grew is one zero.
         grown = tuple(at for at, column in enumerate(packed) if column != [0])
-        rows = columns.unpack(n, ([store], skus, *(packed[at] for at in grown)))
+        rows = list(columns.unpack(n, ([store], skus, *(packed[at] for at in grown))))
         db = self.db
         if not db.in_transaction:
             db.execute("BEGIN IMMEDIATE")
-        db.executemany(_upsert(grown), rows)
+        at = 0
+        for size in _SIZES:
+            while n - at >= size:
+                db.execute(_upsert(grown, size), list(chain.from_iterable(rows[at : at + size])))
+                at += size
         self.merged += 1
         if self.merged % self.together == 0:
             db.execute("COMMIT")
@@ -121,12 +128,14 @@ class Karb:
 
 
 @cache
-def _upsert(grown: tuple[int, ...]) -> str:
-    """Return what merges some of the columns of a row."""
+def _upsert(grown: tuple[int, ...], size: int) -> str:
+    """Return what merges some of the columns of so many rows."""
     names = [_NAMES[at] for at in grown]
+    marks = f"(?, ?{', ?' * len(names)})"
     greatest = ", ".join(f"{name} = max({name}, excluded.{name})" for name in names)
     return (
-        f"INSERT INTO rows (stream, sku, {', '.join(names)}) VALUES (?, ?{', ?' * len(names)}) "
+        f"INSERT INTO rows (stream, sku, {', '.join(names)}) "
+        f"VALUES {', '.join([marks] * size)} "
         f"ON CONFLICT DO UPDATE SET {greatest}"
     )
 
