@@ -29,8 +29,8 @@ T = TypeVar("T")
 MAX_GROUP = 64
 """Units of one commit."""
 
-CHECKPOINT_BUSY = 4000
-"""Units after which the WAL, some 12 MB by then, is written back even while others wait."""
+CHECKPOINT_BUSY = 8000
+"""Units after which the WAL, some 25 MB by then, is written back even while others wait."""
 
 CHECKPOINT_IDLE = 100
 """Units after which an idle moment is used to write it back."""
