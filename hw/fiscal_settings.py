@@ -1,11 +1,11 @@
 """The options that every fiscal printer's driver has, and what they forbid.
 
-`state` (file that outlives the process: what was ordered; needed unless the program gives the
-driver a memory), `allow_fiscal` (`yes` where its receipts may count before the tax office;
-otherwise a fiscalised printer is refused), `fiscal_number` (its unique number; another printer
-is refused), `shared` (`yes` when another computer prints on it too), `answer_timeout_s`,
-`job_timeout_s` (60) while it prints, `resolve_timeout_s` (10) for asking after a loss,
-`poll_s` (15) between questions when idle.
+`state` (file that outlives the process: what was ordered; only for a driver that runs alone,
+without a memory given by its program), `allow_fiscal` (`yes` where its receipts may count
+before the tax office; otherwise a fiscalised printer is refused), `fiscal_number` (its unique
+number; another printer is refused), `shared` (`yes` when another computer prints on it too),
+`answer_timeout_s`, `job_timeout_s` (60) while it prints, `resolve_timeout_s` (10) for asking
+after a loss, `poll_s` (15) between questions when idle.
 """
 
 from collections.abc import Collection

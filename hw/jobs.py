@@ -184,7 +184,7 @@ class Jobs:
         if self._memory is None:
             raise DeviceMisconfigured(
                 f"Device {self._device}: option state is missing; expected a file to note in "
-                "what was ordered.",
+                "what was ordered, as the program keeps no notes for it.",
                 cure="Name a file in Karb's data folder.",
             )
         return self._memory

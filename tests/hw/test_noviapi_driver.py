@@ -7,6 +7,8 @@ import pytest
 from hw.errors import DeviceMisconfigured, DeviceUnavailable
 from hw.outcome import Done, Fiscalised, Refused
 from hw.registry import DeviceConfig, load
+from hw.spooler import Spooler
+from hw.supervisor import Supervisor
 from tests.contract.fiscal_cuts import restarted, sale
 from tests.contract.rigs import NoviapiRig
 
@@ -99,3 +101,21 @@ async def test_a_wrong_address(url, tmp_path):
     printer = load(DeviceConfig(id="f", driver="fiscal.noviapi", url=url, options=options))
     with pytest.raises(DeviceMisconfigured, match="http://host:port"):
         await printer.open()
+
+
+async def test_the_programs_own_store_remembers_too(rig, tmp_path):
+    """The seam as the edge uses it: notes in the file of the jobs, over a restart."""
+    nobody = Supervisor([], on_scan=lambda _: None)
+    told = []
+    for _ in range(2):
+        spooler = Spooler(tmp_path / "jobs.db", nobody, now_ms=lambda: 0)
+        await spooler.start()
+        await rig.printer.close()
+        rig.memory = spooler.memory("fiscal")
+        rig.printer = rig.make()
+        await rig.printer.open()
+        told.append(await rig.printer.issue(sale("S-1")))
+        await spooler.close()
+    assert isinstance(told[0], Fiscalised)
+    assert told[0] == told[1]
+    assert len(rig.module.documents) == 1
