@@ -12,6 +12,7 @@ BENCHES = {
     "wire": ("tests.bench.wire", "Bytes per sale on the wire"),
     "merge": ("tests.bench.merge_cost", "A stock delta merged, beside document libraries"),
     "catalogue": ("tests.bench.catalogue", "A large catalogue, and one price to many stores"),
+    "promotions": ("tests.bench.promotions", "A basket of 40 lines and 500 live promotions"),
     "memory": ("tests.bench.memory", "Memory of an edge node"),
 }
 
