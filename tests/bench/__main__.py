@@ -13,6 +13,7 @@ BENCHES = {
     "merge": ("tests.bench.merge_cost", "A stock delta merged, beside document libraries"),
     "catalogue": ("tests.bench.catalogue", "A large catalogue, and one price to many stores"),
     "promotions": ("tests.bench.promotions", "A basket of 40 lines and 500 live promotions"),
+    "devices": ("tests.bench.devices", "Devices: scans, printers, jobs"),
     "memory": ("tests.bench.memory", "Memory of an edge node"),
 }
 
