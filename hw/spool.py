@@ -8,7 +8,8 @@
 
 `sending` is on disk before the first byte leaves: after a crash a job that waits is known
 not to be on paper, and one that was being sent is unknown. What is unknown is never sent
-again as an original. A job's id is its caller's: asked twice, it is one job. Only what
+again as an original. A fiscal printer can be asked, so a fiscal receipt stays `sending` until its
+answer proves what became of it. A job's id is its caller's: asked twice, it is one job. Only what
 waits moves to another printer, so what moved is proven not to have been printed.
 
 Synchronous, for one thread at a time; `hw.spooler` gives it one. Times are Unix
@@ -25,11 +26,12 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from hw.errors import DeviceMisconfigured, DeviceRefused, DeviceUnavailable
+from hw.fiscal import FiscalReceipt
 from hw.memory import Note
-from hw.outcome import Done, Outcome, Refused, Unknown
+from hw.outcome import Done, Fiscalised, Outcome, Refused, Unknown
 from hw.slip import Element, Slip, TextLine, dumped, loaded
 
-Kind: TypeAlias = Literal["slip", "kitchen", "label", "drawer"]
+Kind: TypeAlias = Literal["slip", "kitchen", "label", "drawer", "fiscal"]
 State: TypeAlias = Literal["waiting", "sending", "done", "unknown", "held", "expired", "cancelled"]
 Decision: TypeAlias = Literal["printed", "not_printed", "resume", "cancel"]
 """What a person may say: of an unknown job the first two, of one that waits the others."""
@@ -60,11 +62,15 @@ class Rule:
     survives: bool = True
     """Is still wanted after a restart."""
 
+    asked: bool = False
+    """The device can tell what became of it: until it has, nothing is decided."""
+
 
 RULES: Mapping[Kind, Rule] = {
     "slip": Rule(),
     "kitchen": Rule(lives_ms=2 * 3_600_000),
     "label": Rule(lives_ms=24 * 3_600_000),
+    "fiscal": Rule(asked=True),
     "drawer": Rule(lives_ms=3_000, urgent=True, moves=False, survives=False),
 }
 
@@ -79,12 +85,21 @@ class Order:
     kind: Kind
     device: str
     till: str | None
-    elements: tuple[Element, ...]
+    elements: tuple[Element, ...] = ()
+    receipt: FiscalReceipt | None = None
+    """What a fiscal order asks for, and no other."""
+
+    @property
+    def body(self) -> bytes:
+        """What is asked for, to be kept."""
+        if self.receipt is None:
+            return dumped(self.elements)
+        return msgspec.json.encode(self.receipt)
 
     @property
     def digest(self) -> bytes:
         """What makes it the same order; where it comes out does not."""
-        text = msgspec.json.encode([self.kind, self.till]) + dumped(self.elements)
+        text = msgspec.json.encode([self.kind, self.till]) + self.body
         return hashlib.sha256(text).digest()
 
 
@@ -104,6 +119,9 @@ class Job:
     problem: str
     cure: str
     proof: str
+    evidence: str
+    """Of a fiscal receipt that is done: `hw.outcome.Evidence` as JSON."""
+
     decided_by: str
     at_ms: int
     ends_ms: int | None
@@ -121,9 +139,23 @@ class Job:
         head = (COPY,) if self.copy else ()
         return Slip(f"{self.id}#{self.attempts}", head + loaded(self.body))
 
+    def receipt(self) -> FiscalReceipt:
+        """The fiscal receipt to be issued, under this job's own name.
+
+        Raises:
+            DeviceRefused: It is none.
+        """
+        try:
+            kept = msgspec.json.decode(self.body, type=FiscalReceipt)
+        except msgspec.MsgspecError as error:
+            raise DeviceRefused(
+                f"Job {self.id}: expected a fiscal receipt, got {error}.", cure="Order it anew."
+            ) from error
+        return replace(kept, job=self.id)
+
 
 _FIELDS = (
-    "id, kind, device, till, state, copy, attempts, problem, cure, proof, decided_by, "
+    "id, kind, device, till, state, copy, attempts, problem, cure, proof, evidence, decided_by, "
     "at_ms, ends_ms, body"
 )
 
@@ -134,6 +166,7 @@ CREATE TABLE jobs (
     copy INTEGER NOT NULL DEFAULT 0, urgent INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
     refusals INTEGER NOT NULL DEFAULT 0, problem TEXT NOT NULL DEFAULT '',
     cure TEXT NOT NULL DEFAULT '', proof TEXT NOT NULL DEFAULT '',
+    evidence TEXT NOT NULL DEFAULT '',
     decided_by TEXT NOT NULL DEFAULT '', at_ms INTEGER NOT NULL, ends_ms INTEGER, body BLOB NOT NULL
 );
 CREATE INDEX jobs_open ON jobs (device, urgent DESC, seq)
@@ -198,7 +231,7 @@ class Spool:
             f"WHERE state = 'waiting' AND kind IN ({marks})",
             *unwanted,
         )
-        left = self._jobs("state = 'sending'")
+        left = self._jobs(f"state = 'sending' AND kind NOT IN ({_listed(asked=True)})")
         for job in left:
             self.end(
                 job.id,
@@ -224,7 +257,7 @@ class Spool:
             rule.urgent,
             now_ms,
             ends,
-            dumped(order.elements),
+            order.body,
         )
         [(digest,)] = self._execute("SELECT digest FROM jobs WHERE id = ?", order.id)
         if digest != order.digest:
@@ -256,7 +289,9 @@ class Spool:
 
     def devices(self) -> list[str]:
         """Printers that something waits for."""
-        rows = self._execute("SELECT DISTINCT device FROM jobs WHERE state = 'waiting'")
+        rows = self._execute(
+            "SELECT DISTINCT device FROM jobs WHERE state IN ('waiting', 'sending')"
+        )
         return [device for (device,) in rows]
 
     def expire(self, device: str, now_ms: int) -> list[Job]:
@@ -270,6 +305,15 @@ class Spool:
         """The job this printer should do now."""
         found = self._jobs(
             "state = 'waiting' AND device = ? ORDER BY urgent DESC, seq LIMIT 1", device
+        )
+        return found[0] if found else None
+
+    def asking(self, device: str) -> Job | None:
+        """The job that this device has to be asked about before it does another."""
+        found = self._jobs(
+            f"state = 'sending' AND device = ? AND kind IN ({_listed(asked=True)}) "
+            "ORDER BY seq LIMIT 1",
+            device,
         )
         return found[0] if found else None
 
@@ -294,8 +338,12 @@ class Spool:
         """
         match outcome:
             case Done(proof=proof):
-                self._settle(id_, "done", proof=proof)
+                told = outcome.evidence if isinstance(outcome, Fiscalised) else None
+                evidence = msgspec.json.encode(told).decode() if told is not None else ""
+                self._settle(id_, "done", proof=proof, evidence=evidence)
                 self._forget_bodies(now_ms)
+            case Unknown(problem=problem, cure=cure) if RULES[self.get(id_).kind].asked:
+                self._settle(id_, "sending", problem, cure)
             case Unknown(problem=problem, cure=cure):
                 self._settle(id_, "unknown", problem, cure)
             case Refused(problem=problem, cure=cure):
@@ -380,16 +428,28 @@ class Spool:
             pending,
         )
 
+    def sign(self, id_: str, by: str) -> None:
+        """Note who has said how a job ended that the device could not tell of."""
+        self._write("UPDATE jobs SET decided_by = ? WHERE id = ?", by, id_)
+
     def _settle(
-        self, id_: str, state: State, problem: str = "", cure: str = "", proof: str = ""
+        self,
+        id_: str,
+        state: State,
+        problem: str = "",
+        cure: str = "",
+        *,
+        proof: str = "",
+        evidence: str = "",
     ) -> None:
         self._write(
-            "UPDATE jobs SET state = ?, problem = ?, cure = ?, proof = ? "
+            "UPDATE jobs SET state = ?, problem = ?, cure = ?, proof = ?, evidence = ? "
             "WHERE id = ? AND state = 'sending'",
             state,
             problem,
             cure,
             proof,
+            evidence,
             id_,
         )
 
@@ -418,6 +478,10 @@ class Spool:
                 f"{self._path}: expected to read and note printing jobs, got {error}.",
                 cure="Make room on the disk, and look at who may write there.",
             ) from error
+
+
+def _listed(*, asked: bool) -> str:
+    return ", ".join(f"'{kind}'" for kind, rule in RULES.items() if rule.asked is asked)
 
 
 _DECISIONS: Mapping[Decision, tuple[State, tuple[State, ...]]] = {

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from hw.device import ReceiptPrinter
+from hw.device import FiscalPrinter, PrinterStatus, ReceiptPrinter
 from hw.errors import DeviceMisconfigured, DeviceRefused, DeviceUnavailable
 from hw.memory import Note
 from hw.outcome import Outcome, Refused, concluded
@@ -32,6 +32,10 @@ class Printers(Protocol):
 
     def printer_of(self, device: str) -> ReceiptPrinter | None:
         """The printer of this id; None when it is not configured (any more)."""
+        ...
+
+    def fiscal_of(self, device: str) -> FiscalPrinter | None:
+        """The fiscal printer of this id; None when it is not configured (any more)."""
         ...
 
     def printer(self, till: str) -> ReceiptPrinter | None:
@@ -151,7 +155,7 @@ class Spooler:
         """
         spool = self._opened()
         job = await self._run(lambda: spool.get(id_))
-        if self._printers.printer_of(target) is None:
+        if self._printer_for(job, target) is None:
             raise DeviceRefused(
                 f"Device {target[:40]!r}: expected a printer of this node.",
                 cure="Look at karb devices list.",
@@ -163,6 +167,35 @@ class Spooler:
             )
         self._worker(target).news.set()
         return await self._run(lambda: spool.get(id_))
+
+    async def settle(self, id_: str, *, document: str | None, by: str) -> Job:
+        """A person has looked at the paper of a fiscal receipt that no machine can tell about.
+
+        Args:
+            id_: Of the job.
+            document: Number on the receipt; None: there is none.
+            by: Who says so.
+
+        Raises:
+            DeviceRefused: No such job, no such printer, or the device itself can tell.
+        """
+        spool = self._opened()
+        job = await self._run(lambda: spool.get(id_))
+        printer = self._printers.fiscal_of(job.device)
+        if printer is None or job.state != "sending":
+            raise DeviceRefused(
+                f"Job {id_}: expected a fiscal receipt nobody can tell about; it is {job.kind}, "
+                f"{job.state}.",
+                cure="Look at what became of it.",
+            )
+        outcome = await concluded(job.device, printer.settle(id_, document=document, by=by))
+        await self._run(lambda: spool.sign(id_, by))
+        after = await self._run(lambda: spool.end(id_, outcome, self._now_ms()))
+        _log.info("job.decided", job=id_, document=document, by=by)
+        if after.state in SETTLED:
+            self._tell(after)
+        self.wake()
+        return after
 
     def wake(self) -> None:
         """Try again now: a printer is back, or there is another."""
@@ -182,13 +215,17 @@ class Spooler:
     async def step(self, device: str, back: asyncio.Event) -> bool:
         """Do one job; False when none waits."""
         spool, now = self._opened(), self._now_ms()
+        asked = await self._run(lambda: spool.asking(device))
+        if asked is not None:
+            await self._ask(device, asked, back)
+            return True
         for job in await self._run(lambda: spool.expire(device, now)):
             self._tell(job)
         waiting = await self._run(lambda: spool.next(device))
         if waiting is None:
             return False
         back.clear()
-        printer = self._printers.printer_of(device)
+        printer = self._printer_for(waiting, device)
         if printer is None:
             await self._without(device, waiting, back)
             return True
@@ -205,20 +242,43 @@ class Spooler:
             await self._ready_again(device, printer, back)
         return True
 
-    async def _print(self, printer: ReceiptPrinter, job: Job) -> Outcome:
+    async def _ask(self, device: str, job: Job, back: asyncio.Event) -> None:
+        """Ask a fiscal printer what became of a receipt, until it can tell."""
+        spool = self._opened()
+        back.clear()
+        printer = self._printers.fiscal_of(device)
+        if printer is None:  # another could print it a second time: only this one knows
+            await self._pause(back, self._longest_wait_s)
+            return
+        outcome = await concluded(device, printer.ask(job.id))
+        after = await self._run(lambda: spool.end(job.id, outcome, self._now_ms()))
+        if after.state in SETTLED:
+            self._tell(after)
+        elif after.state == "sending":
+            await self._pause(back, self._longest_wait_s)
+
+    def _printer_for(self, job: Job, device: str) -> ReceiptPrinter | FiscalPrinter | None:
+        if job.kind == "fiscal":
+            return self._printers.fiscal_of(device)
+        return self._printers.printer_of(device)
+
+    async def _print(self, printer: ReceiptPrinter | FiscalPrinter, job: Job) -> Outcome:
         try:
-            slip = job.slip()
+            if isinstance(printer, FiscalPrinter):
+                return await concluded(printer.id, printer.issue(job.receipt()))
+            return await concluded(printer.id, printer.print(job.slip()))
         except DeviceRefused as error:  # no paper is long enough for it
             return Refused(error.problem, error.cure)
-        return await concluded(printer.id, printer.print(slip))
 
     async def _without(self, device: str, job: Job, back: asyncio.Event) -> None:
         """The printer is not configured any more: its till's printer takes over, or all wait."""
-        other = self._printers.printer(job.till) if job.till else None
+        other = self._printers.printer(job.till) if job.till and job.kind != "fiscal" else None
         if other is None or not await self._move(device, other.id):
             await self._pause(back, self._longest_wait_s)
 
-    async def _ready_again(self, device: str, printer: ReceiptPrinter, back: asyncio.Event) -> None:
+    async def _ready_again(
+        self, device: str, printer: ReceiptPrinter | FiscalPrinter, back: asyncio.Event
+    ) -> None:
         """Wait until the printer says that it can print, somebody says so, or another does."""
         now = asyncio.get_running_loop().time
         since, wait_s, spool = now(), self._longest_wait_s / 16, self._opened()
@@ -228,7 +288,9 @@ class Spooler:
             for job in await self._run(lambda: spool.expire(device, self._now_ms())):
                 self._tell(job)
             with suppress(DeviceUnavailable):
-                if (await printer.status()).trouble is None:
+                status = await printer.status()
+                trouble = status.trouble if isinstance(status, PrinterStatus) else status.problem
+                if trouble is None:
                     return
             stand_in = self._printers.stand_in(device)
             if stand_in is not None and now() - since >= self._stand_in_after_s:

@@ -143,11 +143,20 @@ class Supervisor:
         found = self.device(device)
         return found if isinstance(found, ReceiptPrinter) else None
 
+    def fiscal_of(self, device: str) -> FiscalPrinter | None:
+        """The fiscal printer of this id; None when there is none."""
+        found = self.device(device)
+        return found if isinstance(found, FiscalPrinter) else None
+
     def stand_in(self, device: str) -> str | None:
-        """Which printer does its work while it cannot; None: it waits."""
+        """Which printer of its kind does its work while it cannot; None: it waits."""
         config = self.config(device)
         name = config.stand_in if config is not None else None
-        return name if name is not None and self.printer_of(name) is not None else None
+        if name is None:
+            return None
+        if self.fiscal_of(device) is not None:
+            return name if self.fiscal_of(name) is not None else None
+        return name if self.printer_of(name) is not None else None
 
     def printer(self, till: str) -> ReceiptPrinter | None:
         """The till's own printer, else a shared one; None when none is configured.
