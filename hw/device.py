@@ -13,6 +13,7 @@ from typing import Literal, Protocol, runtime_checkable
 from hw.errors import HwError
 from hw.fiscal import Counters, FiscalReceipt, FiscalStatus, TaxOffice, VatTable
 from hw.outcome import FiscalOutcome, Outcome
+from hw.payment import Approval, Availability, PaymentIntent, PaymentOutcome, Totals
 from hw.slip import Slip
 
 
@@ -210,6 +211,82 @@ class FiscalPrinter(Device, Protocol):
 
     async def tax_office(self) -> TaxOffice | None:
         """How its sending to the Central Repository fares; None where it does not tell.
+
+        Raises:
+            DeviceUnavailable: Not connected, or no answer.
+        """
+        ...
+
+
+@runtime_checkable
+class PaymentTerminal(Device, Protocol):
+    """Takes cards and BLIK, each attempt at most once.
+
+    An attempt is noted on disk before its first byte leaves. What was sent and not answered
+    is asked about, never sent again; while it is unknown the terminal takes no other
+    payment. `open` asks about everything that is not resolved. No card number comes out.
+    """
+
+    async def pay(self, intent: PaymentIntent) -> PaymentOutcome:
+        """Take money, or say what became of it.
+
+        Safe in any state; never raises a device error. The same attempt again is the same
+        order and is told again. After `Refused` another try is another attempt. A caller
+        who is cancelled leaves an attempt that is unknown.
+        """
+        ...
+
+    async def refund(self, intent: PaymentIntent) -> PaymentOutcome:
+        """Give money back; `Refused` where the protocol has no refund."""
+        ...
+
+    async def status_of(self, attempt: str) -> PaymentOutcome:
+        """What became of an attempt. Nothing is charged by asking."""
+        ...
+
+    async def reverse(self, attempt: str) -> Outcome:
+        """The sale is cancelled: undo the attempt, whatever it turns out to have been.
+
+        `Done`: no money moved, or it was given back. `Refused`: it was paid, and a person
+        must give it back (one of `tasks`). `Unknown`: not known yet; if an approval comes
+        to light later it is reversed by itself, or becomes one of `tasks`.
+        """
+        ...
+
+    async def abort(self, attempt: str) -> None:
+        """Ask the terminal to stop waiting for the customer; `pay` then says how it ended."""
+        ...
+
+    async def settle(self, attempt: str, approval: Approval | None, *, by: str) -> PaymentOutcome:
+        """A person has looked at the slip of an attempt that no machine can tell about.
+
+        Args:
+            attempt: It must be unknown, or one of `tasks` (then None: given back).
+            approval: What the slip says; None: there was no payment.
+            by: Who says so.
+        """
+        ...
+
+    @property
+    def unresolved(self) -> list[str]:
+        """Attempts of which it is not known whether money moved."""
+        ...
+
+    @property
+    def tasks(self) -> list[str]:
+        """Attempts that were paid for cancelled sales: to be given back."""
+        ...
+
+    async def availability(self) -> Availability:
+        """Whether cards and BLIK can be taken, as the terminal says of its own host.
+
+        Raises:
+            DeviceUnavailable: Not connected, or no answer.
+        """
+        ...
+
+    async def reconcile(self) -> Totals | None:
+        """What the terminal has counted; None where the protocol does not tell.
 
         Raises:
             DeviceUnavailable: Not connected, or no answer.

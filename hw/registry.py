@@ -21,6 +21,9 @@ DRIVERS: Mapping[str, str] = {
     "fiscal.posnet": "hw.posnet.driver:PosnetPrinter",
     "printer.escpos": "hw.escpos.driver:EscposPrinter",
     "scanner.serial": "hw.scanner.driver:SerialScanner",
+    "terminal.ecreft": "hw.ecreft.driver:EcreftTerminal",
+    "terminal.nexo": "hw.nexo.driver:NexoTerminal",
+    "terminal.standalone": "hw.standalone.driver:StandaloneTerminal",
 }
 
 
