@@ -3,25 +3,30 @@
 What lives here:
 
 - `device`: the small protocols the rest of Karb sees (`Scanner`, `ReceiptPrinter`,
-  `FiscalPrinter`).
+  `FiscalPrinter`, `PaymentTerminal`).
 - `slip`, `layout`: what a printer is asked to print, and how it fits the paper.
 - `fiscal`: what a fiscal printer is asked, and what it says of itself.
 - `fiscal_settings`: the options both fiscal drivers have.
 - `jobs`, `memory`: what was ordered and how far it came, noted before each next step; the
   seam through which the program gives a driver its own store.
+- `payment`, `terminal`: a payment attempt, step by step, and what every terminal's driver
+  does alike; `card`: the allow-list that keeps card numbers out.
 - `outcome`, `errors`: how an order to a device ends, and how a device fails.
 - `registry`: the literal table of drivers. A driver is imported only when configured,
   so a missing library of one device cannot stop the till.
 - `spool`, `spooler`: printing jobs in a file of their own, and the tasks that put them on paper.
 - `supervisor`: connects, reconnects and reports; one task per device.
 - `transports/`: serial ports and sockets, chosen by URL.
-- `scanner/`, `escpos/`, `posnet/`, `noviapi/`: one folder per protocol, always with a pure
+- `scanner/`, `escpos/`, `posnet/`, `noviapi/`, `ecreft/`, `nexo/`, `standalone/`: one folder per
+  protocol, always with a pure
   `codec`, a `driver` and a `simulator` that speaks the same bytes on a real socket or
   pseudo-terminal (`console` reads the accidents a person types at it; `machine` is the
   simulated printer without its cable, `fiscal_machine` what both fiscal ones have inside,
-  `fiscal_faults` what can go wrong with them, `paper` what comes out).
+  `fiscal_faults` what can go wrong with them, `paper` what comes out;
+  `simulated_line`, `acquirer`: the cable and the books of the simulated terminals).
 
-It may import the standard library, structlog, serialx, in `noviapi` aiohttp, in
+It may import the standard library, structlog, serialx, in `noviapi` and `nexo` aiohttp, in
+`nexo` msgspec and cryptography, in
 `escpos/codec` python-escpos, and in `paper` the two libraries that come with it. It never
 imports `edge`, `sync` or `central`, and never calls back into them except through the function
 the supervisor was given for scans.

@@ -10,6 +10,7 @@ needs DTR, and some boards reset by it). The port is opened for us alone.
 import asyncio
 import errno
 import fcntl
+import logging
 import os
 import termios
 from contextlib import suppress
@@ -41,6 +42,8 @@ async def connect(url: str, *, timeout_s: float) -> StreamTransport:
     # Only a till with a serial device pays for the library.
     import serialx  # noqa: PLC0415
 
+    # Its debug log holds every byte, a card number of a careless terminal included.
+    logging.getLogger("serialx").setLevel(logging.INFO)
     path, settings = _parse(url)
     if path.startswith(IDENTITIES):
         path = await _plugged_in(url, path)

@@ -8,10 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hw.acquirer import Acquirer
 from hw.device import Device, ReceiptPrinter, Scanner
+from hw.ecreft import simulator as ecreft
+from hw.ecreft.driver import EcreftTerminal
+from hw.ecreft.simulator import EcreftSimulator
 from hw.errors import DeviceUnavailable
 from hw.escpos.simulator import EscposSimulator
 from hw.fiscal_machine import FiscalMachine
+from hw.nexo import simulator as nexo
+from hw.nexo.driver import NexoTerminal
+from hw.nexo.sealed import SharedKey
+from hw.nexo.simulator import NexoSimulator
 from hw.noviapi import simulator as noviapi
 from hw.noviapi.driver import NoviapiPrinter
 from hw.noviapi.simulator import NoviapiSimulator
@@ -20,6 +28,10 @@ from hw.posnet.driver import PosnetPrinter
 from hw.posnet.simulator import PosnetSimulator
 from hw.registry import DeviceConfig, load
 from hw.scanner.simulator import ScannerSimulator
+from hw.standalone import simulator as standalone
+from hw.standalone.driver import StandaloneTerminal
+from hw.standalone.simulator import StandaloneSimulator
+from hw.terminal import Terminal, wire_id
 
 
 class SerialScannerRig:
@@ -251,3 +263,172 @@ class NoviapiRig(FiscalRig):
 
     async def connect(self) -> str:
         return f"http://{await super().connect()}"
+
+
+class TerminalRig:
+    """What the rigs of payment terminals share. The terminal's books outlive every driver."""
+
+    simulator: EcreftSimulator | NexoSimulator | StandaloneSimulator
+    url: str
+    tells = True
+    """Whether the terminal can be asked what became of a payment."""
+
+    reverses = False
+    busy = "993"
+    order = "S1"
+    """The one order that moves money, as the console names it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.memory: Notebook | None = Notebook()
+
+    @property
+    def books(self) -> Acquirer:
+        return self.simulator.books
+
+    def name(self, attempt: str) -> str:
+        """What the terminal calls an attempt."""
+        raise NotImplementedError
+
+    def obey(self, line: str) -> None:
+        raise NotImplementedError
+
+    async def connect(self) -> str:
+        raise NotImplementedError
+
+    async def start(self, **options: str) -> Terminal:
+        self.url = await self.connect()
+        return self.make(**options)
+
+    def make(self, **options: str) -> Terminal:
+        settings = {"answer_timeout_s": "5", "job_timeout_s": "5", "resolve_timeout_s": "5"}
+        config = DeviceConfig(
+            id="terminal",
+            driver=self.driver,
+            url=self.url,
+            till="1",
+            options=settings | self.options() | options,
+        )
+        return self.kind(config, self.memory)
+
+    kind: type[EcreftTerminal | NexoTerminal | StandaloneTerminal]
+    driver: str
+
+    def options(self) -> dict[str, str]:
+        return {}
+
+    def vanish(self) -> None:
+        """The next payment is carried out, and nothing is heard of the terminal until `back`."""
+        self.obey(f"drop-after {self.order} 100000")
+
+    def back(self) -> None:
+        self.obey("refuse 0")
+
+    async def stop(self) -> None:
+        await self.simulator.close()
+
+
+class EcreftRig(TerminalRig):
+    """`terminal.ecreft` on a TCP socket, where its question is known to be one."""
+
+    kind, driver = EcreftTerminal, "terminal.ecreft"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.simulator: EcreftSimulator = EcreftSimulator()
+
+    def name(self, attempt: str) -> str:
+        return wire_id(attempt, 16)
+
+    def obey(self, line: str) -> None:
+        ecreft.obey(self.simulator, line)
+
+    async def connect(self) -> str:
+        host, port = await self.simulator.cable.listen()
+        return f"tcp:{host}:{port}"
+
+    def options(self) -> dict[str, str]:
+        return {"status_query": "yes" if self.tells else "no"}
+
+
+class SerialEcreftRig(EcreftRig):
+    """The same on a pseudo-terminal; a cut is a cable that was pulled and put back."""
+
+    async def connect(self) -> str:
+        self.simulator.cable.replug = True
+        return self.simulator.cable.plug(self.folder / "terminal")
+
+    def vanish(self) -> None:
+        self.simulator.cable.replug = False
+        super().vanish()
+
+    def back(self) -> None:
+        super().back()
+        self.simulator.cable.replug = True
+        self.simulator.cable.plug(self.folder / "terminal")
+
+
+class SilentEcreftRig(EcreftRig):
+    """The same where the question must not be asked: the letter may mean something else."""
+
+    tells = False
+
+
+class NexoRig(TerminalRig):
+    """`terminal.nexo` over HTTP, sealed."""
+
+    kind, driver = NexoTerminal, "terminal.nexo"
+    reverses = True
+    busy, order = "Busy", "Payment"
+    passphrase = "a passphrase of the shop"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.simulator: NexoSimulator = NexoSimulator(SharedKey.derive("karb", 1, self.passphrase))
+
+    def name(self, attempt: str) -> str:
+        return wire_id(attempt, 10)
+
+    def obey(self, line: str) -> None:
+        nexo.obey(self.simulator, line)
+
+    async def connect(self) -> str:
+        (self.folder / "key").write_text(self.passphrase, encoding="utf-8")
+        host, port = await self.simulator.cable.listen()
+        return f"http://{host}:{port}/nexo"
+
+    def options(self) -> dict[str, str]:
+        key = str(self.folder / "key")
+        return {"poi_id": "S1E-1", "key_file": key, "key_id": "karb", "key_version": "1"}
+
+
+class StandaloneRig(TerminalRig):
+    """`terminal.standalone`: the line is a cashier."""
+
+    kind, driver = StandaloneTerminal, "terminal.standalone"
+    tells = False
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.simulator: StandaloneSimulator = StandaloneSimulator()
+
+    def name(self, attempt: str) -> str:
+        return attempt
+
+    def obey(self, line: str) -> None:
+        standalone.obey(self.simulator, line)
+
+    async def connect(self) -> str:
+        return "person:"
+
+    def make(self, **options: str) -> Terminal:
+        made = super().make(**options)
+        assert isinstance(made, StandaloneTerminal)
+        self.simulator.attend(made)
+        return made
+
+    def vanish(self) -> None:
+        self.obey("away after 100000")
+
+    def back(self) -> None:
+        self.simulator.away.clear()
