@@ -52,21 +52,9 @@ class NexoTerminal(Terminal):
 
     def __init__(self, config: DeviceConfig, memory: Memory | None = None) -> None:
         super().__init__(config, memory, options=_OPTIONS)
-        for name in ("poi_id", "key_file", "key_id", "key_version"):
-            if not config.options.get(name):
-                raise DeviceMisconfigured(
-                    f"Device {config.id}: option {name} is missing.",
-                    cure="Copy it from Adyen's customer area.",
-                )
-        if not config.options["key_version"].isdecimal():
-            raise DeviceMisconfigured(
-                f"Device {config.id}: option key_version is "
-                f"{config.options['key_version']!r}; expected a whole number.",
-                cure="Copy it from Adyen's customer area.",
-            )
         self._url = config.url
         self._options = config.options
-        self._poi_id = config.options["poi_id"]
+        self._poi_id = config.options.get("poi_id", "")
         self._sale_id = config.options.get("sale_id", config.id)
         self._slow_answer_s = positive(config, "slow_answer_s", 120.0)
         self._poll_s = positive(config, "poll_s", 15.0)
@@ -75,6 +63,7 @@ class NexoTerminal(Terminal):
 
     async def open(self) -> None:
         """See `Device.open`."""
+        self._check()
         parts = urlsplit(self._url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise DeviceMisconfigured(
@@ -219,6 +208,20 @@ class NexoTerminal(Terminal):
             f"Terminal {self.id} at {self._url}: {problem}.",
             cure="Look at its display; check its network and the shared key.",
         )
+
+    def _check(self) -> None:
+        for name in ("poi_id", "key_file", "key_id", "key_version"):
+            if not self._options.get(name):
+                raise DeviceMisconfigured(
+                    f"Device {self.id}: option {name} is missing.",
+                    cure="Copy it from Adyen's customer area.",
+                )
+        if not self._options["key_version"].isdecimal():
+            raise DeviceMisconfigured(
+                f"Device {self.id}: option key_version is "
+                f"{self._options['key_version']!r}; expected a whole number.",
+                cure="Copy it from Adyen's customer area.",
+            )
 
     def _derive(self) -> SharedKey:
         path = Path(self._options["key_file"])

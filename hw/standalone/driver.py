@@ -26,11 +26,7 @@ class StandaloneTerminal(Terminal):
 
     def __init__(self, config: DeviceConfig, memory: Memory | None = None) -> None:
         super().__init__(config, memory)
-        if config.url != _URL:
-            raise DeviceMisconfigured(
-                f"Device URL {config.url!r}: expected {_URL}: this terminal has no cable.",
-                cure=f"Write {_URL}, or name the driver of the terminal's protocol.",
-            )
+        self._url = config.url
         self._closed = True
         self._ended: asyncio.Future[HwError] | None = None
         self._shown: tuple[Question, asyncio.Future[Answer]] | None = None
@@ -38,6 +34,11 @@ class StandaloneTerminal(Terminal):
 
     async def open(self) -> None:
         """See `Device.open`."""
+        if self._url != _URL:
+            raise DeviceMisconfigured(
+                f"Device URL {self._url!r}: expected {_URL}: this terminal has no cable.",
+                cure=f"Write {_URL}, or name the driver of the terminal's protocol.",
+            )
         async with self._lock:
             await self._read()
             self._closed = False

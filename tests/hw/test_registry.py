@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from hw import registry
-from hw.device import FiscalPrinter, ReceiptPrinter, Scanner
+from hw.device import FiscalPrinter, PaymentTerminal, ReceiptPrinter, Scanner
 from hw.errors import DeviceMisconfigured
 from hw.registry import DRIVERS, DeviceConfig, load
 
@@ -15,7 +15,9 @@ def config(driver="scanner.serial", **options):
 
 def test_every_row_loads_and_is_of_a_kind():
     for name in DRIVERS:
-        assert isinstance(load(config(name)), Scanner | ReceiptPrinter | FiscalPrinter)
+        assert isinstance(
+            load(config(name)), Scanner | ReceiptPrinter | FiscalPrinter | PaymentTerminal
+        )
 
 
 @pytest.mark.parametrize(
