@@ -5,7 +5,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -26,6 +26,9 @@ from sync.chain import ALL, Head, StreamId, fact_hash, genesis, verify_head
 from sync.errors import BadSignature
 
 MAX_FAULTS = 100
+
+BESIDE = ("-wal", "-shm", "-journal")
+"""What SQLite keeps beside a database, by how the names end."""
 
 
 async def verify(ledger: Ledger) -> dict[str, Any]:
@@ -139,7 +142,8 @@ async def backup(ledger: Ledger, file: str) -> dict[str, Any]:
 
 def _copy(source: Path, target: Path) -> dict[StreamId, int]:
     partial = target.with_name(target.name + ".partial")
-    partial.unlink(missing_ok=True)
+    for ending in ("", *BESIDE):  # of an attempt that was cut off
+        partial.with_name(partial.name + ending).unlink(missing_ok=True)
     try:
         os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         uri = f"file:{quote(str(source.absolute()))}?mode=ro"
@@ -190,11 +194,10 @@ def restore(file: Path, ledger: Path) -> dict[str, Any]:
     if sound != "ok":
         raise Refused(f"{file}: is damaged ({sound}); take an older copy.")
     fresh = ledger.with_name(ledger.name + ".new")
-    number = 1
-    while (aside := ledger.with_name(f"before-restore-{number}")).exists():
-        number += 1
     try:
-        fresh.unlink(missing_ok=True)
+        for ending in ("", *BESIDE):  # of an attempt that was cut off
+            fresh.with_name(fresh.name + ending).unlink(missing_ok=True)
+        _sync(fresh.parent)
         shutil.copyfile(file, fresh)
         fresh.chmod(0o600)
         with closing(sqlite3.connect(fresh)) as copy:
@@ -206,18 +209,50 @@ def restore(file: Path, ledger: Path) -> dict[str, Any]:
                 copy.executemany(f"INSERT OR IGNORE INTO person_keys VALUES ({marks})", rows)
             copy.commit()
         _sync(fresh)
-        aside.mkdir(mode=0o700)
-        if ledger.exists():
-            os.link(ledger, aside / ledger.name)
+        aside = _keep_aside(ledger)
         fresh.replace(ledger)
-        for ending in ("-wal", "-shm"):
-            left = ledger.with_name(ledger.name + ending)
-            if left.exists():
-                left.replace(aside / left.name)
         _sync(ledger.parent)
     except (OSError, sqlite3.Error, msgspec.DecodeError) as error:
         raise LedgerUnavailable(f"{file}: could not be put back ({error}).") from error
     return {"file": str(file), "streams": streams, "facts": facts, "aside": str(aside)}
+
+
+def _keep_aside(ledger: Path) -> Path:
+    """Keep what is there under another name as well; the name itself stays until it is replaced.
+
+    What stands beside a ledger is gone when this returns: a WAL that a crash has left would be
+    taken for that of the file which takes its place, and tear it.
+    """
+    number = 1
+    while (aside := ledger.with_name(f"before-restore-{number}")).exists():
+        number += 1
+    aside.mkdir(mode=0o700)
+    with suppress(sqlite3.Error):  # damaged: its parts are kept as they are
+        _fold(ledger)
+    for ending in ("", *BESIDE):
+        part = ledger.with_name(ledger.name + ending)
+        if part.exists():
+            os.link(part, aside / part.name)
+    _sync(aside)
+    _sync(aside.parent)
+    for ending in BESIDE:
+        ledger.with_name(ledger.name + ending).unlink(missing_ok=True)
+    _sync(ledger.parent)
+    return aside
+
+
+def _fold(ledger: Path) -> None:
+    """Make a ledger that was cut off one file again, if it is sound."""
+    if not any(ledger.with_name(ledger.name + ending).exists() for ending in BESIDE):
+        return
+    uri = ledger.absolute().as_uri()
+    with closing(sqlite3.connect(f"{uri}?mode=ro", uri=True)) as db:
+        sound = db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    if sound:
+        with closing(sqlite3.connect(f"{uri}?mode=rw", uri=True)) as db:
+            db.execute("PRAGMA synchronous=FULL").fetchall()
+            db.execute("PRAGMA secure_delete=ON").fetchall()
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -15,11 +15,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from edge.store.connection import StoreError, connect_read_only
+from edge.store.connection import StoreError, connect, connect_read_only
 from edge.store.verify import verify_file
 
 RESTORED = "restored"
 """Key of the mark in ``meta``."""
+
+BESIDE = ("-wal", "-shm", "-journal")
+"""What SQLite keeps beside a database, by how the names end."""
 
 
 class BadCopy(StoreError):
@@ -54,7 +57,8 @@ def copy(database: Path, target: Path) -> Copied:
         raise BadCopy(f"{target}: exists already; name a new file.")
     partial = target.with_name(target.name + ".partial")
     try:
-        partial.unlink(missing_ok=True)
+        for ending in ("", *BESIDE):  # of an attempt that was cut off
+            partial.with_name(partial.name + ending).unlink(missing_ok=True)
         os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         with (
             closing(connect_read_only(database)) as ours,
@@ -96,7 +100,9 @@ def put_back(file: Path, database: Path, node: bytes) -> PutBack:
     facts = _judge(file, node)
     fresh = database.with_name(database.name + ".new")
     try:
-        fresh.unlink(missing_ok=True)
+        for ending in ("", *BESIDE):  # of an attempt that was cut off
+            fresh.with_name(fresh.name + ending).unlink(missing_ok=True)
+        _sync(fresh.parent)
         shutil.copyfile(file, fresh)
         fresh.chmod(0o600)
         with closing(sqlite3.connect(fresh)) as db:
@@ -112,10 +118,6 @@ def put_back(file: Path, database: Path, node: bytes) -> PutBack:
         _sync(fresh)
         aside = _keep_aside(database)
         fresh.replace(database)
-        for ending in ("-wal", "-shm"):
-            left = database.with_name(database.name + ending)
-            if left.exists():
-                left.replace(aside / left.name)
         _sync(database.parent)
     except (OSError, sqlite3.Error, msgspec.DecodeError) as error:
         raise BadCopy(f"{file}: could not be put back ({error}).") from error
@@ -143,14 +145,38 @@ def _judge(file: Path, node: bytes) -> int:
 
 
 def _keep_aside(database: Path) -> Path:
-    """Keep what is there under another name as well; the name itself stays until it is replaced."""
+    """Keep what is there under another name as well; the name itself stays until it is replaced.
+
+    What stands beside a database is gone when this returns: a WAL that a crash has left would
+    be taken for that of the file which takes its place, and tear it.
+    """
     number = 1
     while (aside := database.with_name(f"before-restore-{number}")).exists():
         number += 1
     aside.mkdir(mode=0o700)
-    if database.exists():
-        os.link(database, aside / database.name)
+    with suppress(sqlite3.Error):  # damaged: its parts are kept as they are
+        _fold(database)
+    for ending in ("", *BESIDE):
+        part = database.with_name(database.name + ending)
+        if part.exists():
+            os.link(part, aside / part.name)
+    _sync(aside)
+    _sync(aside.parent)
+    for ending in BESIDE:
+        database.with_name(database.name + ending).unlink(missing_ok=True)
+    _sync(database.parent)
     return aside
+
+
+def _fold(database: Path) -> None:
+    """Make a database that was cut off one file again, if it is sound."""
+    if not any(database.with_name(database.name + ending).exists() for ending in BESIDE):
+        return
+    with closing(connect_read_only(database)) as db:
+        sound = db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    if sound:
+        with closing(connect(database)) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -132,6 +132,7 @@ class Disk:
     def opened(self, name: str, *, made: bool, plain: bool) -> int:
         """Note a file that was opened, perhaps made, perhaps emptied."""
         with self._lock:
+            self.catch_up()  # before SQLite opens what was copied: from then on it tells itself
             if made or name not in self._inodes:
                 self._inodes.pop(name, None)
                 file = self._inode(name)

@@ -1,6 +1,7 @@
 """The plug is pulled at every point; nothing that was acknowledged is lost."""
 
 import os
+import shutil
 from contextlib import closing
 from random import Random
 
@@ -166,3 +167,18 @@ def test_a_fault_strikes_the_true_connection(tmp_path):
             db.execute("CREATE TABLE t (x)")
         os.sync()
     assert {"write", "sync"} <= {op.kind for op in disk.log}
+
+
+def test_what_was_copied_is_in_the_log(tmp_path):
+    """What `shutil` had copied was missed when SQLite opened it at once (`--play edge 1000004`)."""
+    with recorded(tmp_path) as disk:
+        with closing(connect(tmp_path / "x.sqlite")) as db:
+            db.execute("CREATE TABLE t (x)")
+        shutil.copyfile(tmp_path / "x.sqlite", tmp_path / "y.sqlite")
+        with closing(connect(tmp_path / "y.sqlite")) as db:
+            db.execute("INSERT INTO t VALUES (1)")
+    plug = Plug(disk.before)
+    for op in disk.log:
+        plug.feed(op)
+    made = plug.pull("all", Random(0))
+    assert made["y.sqlite"] == (tmp_path / "y.sqlite").read_bytes()
