@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from edge.config import Config, with_device, without_device, write_devices
-from hw.device import FiscalPrinter, ReceiptPrinter, Scan
+from hw.device import FiscalPrinter, PaymentTerminal, ReceiptPrinter, Scan
 from hw.discovery import Found, scan
 from hw.errors import DeviceMisconfigured, DeviceRefused, DeviceUnavailable
 from hw.events import Events
@@ -216,6 +216,9 @@ class Gateway:
         if isinstance(device, FiscalPrinter):
             await device.status()
             return "it answers; nothing was printed, for a fiscal printer prints no tests"
+        if isinstance(device, PaymentTerminal):
+            await device.availability()
+            return "it answers; nothing was charged"
         if isinstance(device, ReceiptPrinter):
             lines = (
                 TextLine(text="NIEFISKALNY", align="center"),

@@ -77,6 +77,8 @@ SIMULATORS: Mapping[str, str] = {
     "fiscal.posnet": "hw.posnet.simulator:main",
     "printer.escpos": "hw.escpos.simulator:main",
     "scanner.serial": "hw.scanner.simulator:main",
+    "terminal.ecreft": "hw.ecreft.simulator:main",
+    "terminal.nexo": "hw.nexo.simulator:main",
 }
 """Driver to what `karb devices simulate` starts: `main(arguments)`, which prints where a driver
 finds it and obeys lines typed at it; `--listen HOST:PORT` for a socket, `--link PATH` for a serial

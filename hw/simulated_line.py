@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from ssl import SSLContext
 
 from hw.transports.pty import PtyPort
 
@@ -144,9 +145,11 @@ class Cable:
         self._lines: set[Line] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def listen(self, host: str = "127.0.0.1", port: int = 0) -> tuple[str, int]:
+    async def listen(
+        self, host: str = "127.0.0.1", port: int = 0, *, tls: SSLContext | None = None
+    ) -> tuple[str, int]:
         """Switch on, on the network; the address, with the port chosen if it was 0."""
-        self._server = await asyncio.start_server(self._accept, host, port)
+        self._server = await asyncio.start_server(self._accept, host, port, ssl=tls)
         name = self._server.sockets[0].getsockname()
         return name[0], name[1]
 

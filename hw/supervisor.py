@@ -13,7 +13,15 @@ from typing import Literal, TypeAlias, TypeVar
 
 import structlog
 
-from hw.device import Device, FiscalPrinter, Health, ReceiptPrinter, Scan, Scanner
+from hw.device import (
+    Device,
+    FiscalPrinter,
+    Health,
+    PaymentTerminal,
+    ReceiptPrinter,
+    Scan,
+    Scanner,
+)
 from hw.errors import DeviceMisconfigured, DeviceUnavailable, HwError
 from hw.memory import Memory
 from hw.registry import DeviceConfig, load, place
@@ -173,6 +181,14 @@ class Supervisor:
         """
         devices = [w.device for w in self._watched.values()]
         return _of_till([d for d in devices if isinstance(d, FiscalPrinter)], till)
+
+    def payment_terminal(self, till: str) -> PaymentTerminal | None:
+        """The till's own payment terminal, else a shared one; None when none is configured.
+
+        It is given whether connected or not: an unconnected one refuses.
+        """
+        devices = [w.device for w in self._watched.values()]
+        return _of_till([d for d in devices if isinstance(d, PaymentTerminal)], till)
 
     def statuses(self) -> list[DeviceStatus]:
         """All devices, in the order configured."""

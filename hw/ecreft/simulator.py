@@ -135,12 +135,12 @@ async def main(arguments: list[str]) -> None:
     """Run until interrupted."""
     parser = argparse.ArgumentParser(prog="python -m hw.ecreft.simulator")
     parser.add_argument("--listen", default="127.0.0.1:5002", metavar="HOST:PORT")
-    parser.add_argument("--serial", type=Path, metavar="LINK", help="on a pty behind this link")
+    parser.add_argument("--link", type=Path, metavar="PATH", help="a serial port instead")
     options = parser.parse_args(arguments)
     simulator = EcreftSimulator()
     try:
-        if options.serial is not None:
-            address = simulator.cable.plug(options.serial)
+        if options.link is not None:
+            address = simulator.cable.plug(options.link)
         else:
             host, _, port = options.listen.rpartition(":")
             address = "tcp:{}:{}".format(*await simulator.cable.listen(host, int(port)))

@@ -91,7 +91,7 @@ class NexoTerminal(Terminal):
                 continue
             try:
                 await self._diagnosis()
-            except DeviceUnavailable as error:
+            except HwError as error:
                 return error
 
     async def close(self) -> None:
@@ -189,6 +189,7 @@ class NexoTerminal(Terminal):
 
         Raises:
             DeviceUnavailable: No whole answer.
+            DeviceMisconfigured: It is none of the terminals that are trusted; nothing was sent.
         """
         problem = "expected an answer"
         try:
@@ -202,6 +203,12 @@ class NexoTerminal(Terminal):
                 if response.status == 200 and (response.content_length or 0) <= LARGEST:
                     return await response.read()
                 problem = f"expected HTTP 200 and an answer, got {response.status}"
+        except aiohttp.ClientConnectorCertificateError:
+            raise DeviceMisconfigured(
+                f"Terminal {self.id} at {self._url}: expected a certificate signed by "
+                f"{self._options.get('ca_file')}, got another.",
+                cure="Make sure that it is the terminal; download Adyen's root certificate again.",
+            ) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             problem = f"expected an answer within {timeout_s:g} s, got {type(error).__name__}"
         raise DeviceUnavailable(

@@ -1,4 +1,4 @@
-"""`terminal.standalone`: a payment terminal without a cable; `url` is `person:`.
+"""`terminal.standalone`: a payment terminal without a cable; `url` is `person:` and a name.
 
 Options: those of every terminal (`hw.terminal`); `job_timeout_s` (180) is how long the
 cashier has. Who asks the cashier shows `question`, and brings the answer to `answer`. Nobody
@@ -16,7 +16,7 @@ from hw.registry import DeviceConfig
 from hw.standalone.codec import Question, answer_of, question_of
 from hw.terminal import LOOK, Terminal
 
-_URL = "person:"
+_SCHEME = "person:"
 
 
 class StandaloneTerminal(Terminal):
@@ -34,10 +34,10 @@ class StandaloneTerminal(Terminal):
 
     async def open(self) -> None:
         """See `Device.open`."""
-        if self._url != _URL:
+        if not self._url.startswith(_SCHEME):
             raise DeviceMisconfigured(
-                f"Device URL {self._url!r}: expected {_URL}: this terminal has no cable.",
-                cure=f"Write {_URL}, or name the driver of the terminal's protocol.",
+                f"Device URL {self._url!r}: expected {_SCHEME}name: this terminal has no cable.",
+                cure=f"Write {_SCHEME}till-1, or name the driver of the terminal's protocol.",
             )
         async with self._lock:
             await self._read()

@@ -419,7 +419,7 @@ class StandaloneRig(TerminalRig):
         standalone.obey(self.simulator, line)
 
     async def connect(self) -> str:
-        return "person:"
+        return "person:till-1"
 
     def make(self, **options: str) -> Terminal:
         made = super().make(**options)
