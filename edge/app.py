@@ -92,12 +92,13 @@ async def running(config: Config) -> AsyncIterator[Running]:
         pairing = Pairing(secrets.token_bytes, now_ms)
         gateway = Gateway(config, devices, spooler, events, pairing, now_ms=now_ms)
         spooler.listen(gateway.settled)
-        counter.use(spooler, devices.printer)
         devices.memory = spooler.memory
         stack.push_async_callback(devices.close)
         stack.push_async_callback(counter.close)
         stack.push_async_callback(spooler.close)
         await spooler.start()
+        if spooler.broken is None:
+            counter.use(spooler, devices.printer)
         await devices.start()
         await counter.start()
         watch = Watch(devices.nudge)

@@ -36,14 +36,15 @@ class Lines:
                 yield line
 
 
-async def serve(address: tuple[str, int], obey: Callable[[str], None]) -> None:
+async def serve(address: tuple[str, int] | str, obey: Callable[[str], None]) -> None:
     """Print where a simulator listens, then obey what is typed until its end.
 
     Args:
-        address: Host and port.
+        address: Host and port, or the path of a serial port.
         obey: Does what one line says; raises `ValueError` when it says nothing it knows.
     """
-    sys.stdout.write(f"{address[0]}:{address[1]}\n")
+    where = address if isinstance(address, str) else f"{address[0]}:{address[1]}"
+    sys.stdout.write(f"{where}\n")
     sys.stdout.flush()
     async for line in Lines(sys.stdin):
         try:

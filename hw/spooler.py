@@ -73,6 +73,9 @@ class Spooler:
         self._stand_in_after_s = stand_in_after_s
         self._thread = ThreadPoolExecutor(1, "spool")
         self._spool: Spool | None = None
+        self.broken: DeviceMisconfigured | None = None
+        """Why the file cannot be used; then nothing prints, and all else goes on."""
+
         self._workers: dict[str, _Worker] = {}
         self._listeners: list[Callable[[Job], None]] = []
 
@@ -86,13 +89,14 @@ class Spooler:
         return self._opened().new
 
     async def start(self) -> None:
-        """Open the file, take up what was left, begin to print.
-
-        Raises:
-            DeviceMisconfigured: The file cannot be read.
-        """
+        """Open the file, take up what was left, begin to print; or note why it is `broken`."""
         if self._spool is None:
-            self._spool = await self._run(lambda: Spool(self._path))
+            try:
+                self._spool = await self._run(lambda: Spool(self._path))
+            except DeviceMisconfigured as error:
+                self.broken = error
+                _log.error("jobs.broken", problem=error.problem, cure=error.cure)
+                return
             for job in await self._run(lambda: self._opened().recover(self._now_ms())):
                 self._tell(job)
             for device in await self._run(self._opened().devices):
@@ -322,6 +326,8 @@ class Spooler:
         return self._workers[device]
 
     def _opened(self) -> Spool:
+        if self.broken is not None:
+            raise DeviceUnavailable(self.broken.problem, cure=self.broken.cure)
         if self._spool is None:
             raise DeviceUnavailable("Printing has not begun, or is over.", cure="Ask again.")
         return self._spool

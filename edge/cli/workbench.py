@@ -11,6 +11,7 @@ from edge.cli.say import FAILED, REFUSED, USAGE, Failure
 from edge.config import BadConfig, Config, load, masked, with_device, without_device, write_devices
 from hw.discovery import Found, scan, simulated
 from hw.errors import DeviceMisconfigured
+from hw.ports import IDENTITIES, find, holder
 from hw.registry import SIMULATORS, DeviceConfig, suggestion
 from hw.registry import load as make
 
@@ -18,6 +19,16 @@ from hw.registry import load as make
 def look(interfaces: list[str]) -> list[dict[str, Any]]:
     """Look what is there."""
     return [_shown(one) for one in asyncio.run(scan(interfaces))]
+
+
+def held_by(found: dict[str, Any]) -> str | None:
+    """Return the process that has a port; None when it is ours, or none is seen."""
+    place = str(found["url"]).partition("?")[0].removeprefix("serial:")
+    path = find(place) if place.startswith(IDENTITIES) else place
+    if found["holder"] is not None or found["device"] is not None or path is None:
+        held: str | None = found["holder"]
+        return held
+    return holder(path) if path.startswith("/") else None
 
 
 def rows(data: Path) -> list[dict[str, Any]]:

@@ -268,13 +268,18 @@ async def main(arguments: list[str]) -> None:
     """Run until interrupted."""
     parser = argparse.ArgumentParser(prog="python -m hw.posnet.simulator")
     parser.add_argument("--listen", default="127.0.0.1:6666", metavar="HOST:PORT")
+    parser.add_argument("--link", type=Path, metavar="PATH", help="a serial port instead")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="append documents as JSON lines")
     parser.add_argument("--png", type=Path, metavar="FOLDER", help="draw each document there")
     options = parser.parse_args(arguments)
     host, _, port = options.listen.rpartition(":")
     simulator = PosnetSimulator(keep=options.keep, pictures=options.png)
     try:
-        address = await simulator.listen(host, int(port))
+        address: tuple[str, int] | str
+        if options.link is not None:
+            address = simulator.plug(options.link).removeprefix("serial:")
+        else:
+            address = await simulator.listen(host, int(port))
         await serve(address, lambda line: obey(simulator, line))
     finally:
         await simulator.close()

@@ -2,7 +2,6 @@
 
 import asyncio
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -28,7 +27,7 @@ TICKETS = 50
 
 def run():
     """The table's rows."""
-    jobs = JOBS if "--short" not in sys.argv else JOBS // 20
+    jobs = JOBS
     return uvloop.run(_rows(jobs))
 
 

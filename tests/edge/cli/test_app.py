@@ -106,3 +106,18 @@ def test_one_process_at_a_time_has_the_folder(tmp_path):
             pass
     assert not folder.is_locked(tmp_path)
     assert not folder.is_locked(tmp_path / "none")
+
+
+async def test_a_damaged_file_of_jobs_stops_no_sale(config):
+    """Without its state on disk nothing is printed; the till says so, and sells."""
+    (config.data / "jobs.db").write_bytes(b"no database at all" * 100)
+    async with running(config) as told:
+        headers = {"Authorization": f"Bearer {folder.told(config.data)[1]}"}
+        async with aiohttp.ClientSession(told.address, headers=headers) as client:
+            await client.post("/v1/tills/T1/scans", json={"code": EAN[0]})
+            pay = {"sale": SALE, "method": "cash", "tendered_minor": 500, "cashier": "anna"}
+            async with client.post("/v1/tills/T1/payments", json=pay) as reply:
+                assert reply.status == 201
+            async with client.get("/v1/jobs") as reply:
+                said = await reply.json()
+                assert (reply.status, "Move it away" in said["detail"]) == (503, True)

@@ -3,9 +3,11 @@
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from hw.registry import SIMULATORS
 from tests.edge.cli.test_commands import karb, node, running  # noqa: F401 - a fixture
 
 
@@ -63,6 +65,18 @@ def test_a_scanner_and_a_printer_from_scan_to_removal(node, tmp_path, monkeypatc
             assert len(code["code"]) == 8
         [left] = karb("devices", "list", *data, "--json")["devices"]
         assert (left["id"], left["shared"]) == ("drukarka", True)
+
+
+@pytest.mark.parametrize("driver", sorted(SIMULATORS))
+def test_every_simulator_starts_and_says_where_it_is(driver, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    where = ("--pty",) if driver.endswith(".serial") else ("--port", "0")
+    with simulated(driver, *where) as (_, place):
+        assert place.rpartition(":")[2].isdigit() or Path(place).exists()
+
+
+def test_a_driver_without_a_simulator_is_refused_with_the_near_one():
+    assert "Did you mean 'fiscal.posnet'" in karb("devices", "simulate", "fiscal.posne", code=2)
 
 
 def wait_for(condition):
