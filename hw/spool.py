@@ -123,6 +123,12 @@ class Job:
     """Of a fiscal receipt that is done: `hw.outcome.Evidence` as JSON."""
 
     decided_by: str
+    """Who said what no machine could tell, or sent it elsewhere; the last one."""
+
+    decided_ms: int | None
+    decision: str
+    """What was said."""
+
     at_ms: int
     ends_ms: int | None
     """When it is no longer wanted."""
@@ -156,6 +162,7 @@ class Job:
 
 _FIELDS = (
     "id, kind, device, till, state, copy, attempts, problem, cure, proof, evidence, decided_by, "
+    "decided_ms, decision, "
     "at_ms, ends_ms, body"
 )
 
@@ -167,7 +174,8 @@ CREATE TABLE jobs (
     refusals INTEGER NOT NULL DEFAULT 0, problem TEXT NOT NULL DEFAULT '',
     cure TEXT NOT NULL DEFAULT '', proof TEXT NOT NULL DEFAULT '',
     evidence TEXT NOT NULL DEFAULT '',
-    decided_by TEXT NOT NULL DEFAULT '', at_ms INTEGER NOT NULL, ends_ms INTEGER, body BLOB NOT NULL
+    decided_by TEXT NOT NULL DEFAULT '', decided_ms INTEGER, decision TEXT NOT NULL DEFAULT '',
+    at_ms INTEGER NOT NULL, ends_ms INTEGER, body BLOB NOT NULL
 );
 CREATE INDEX jobs_open ON jobs (device, urgent DESC, seq)
     WHERE state IN ('waiting', 'sending');
@@ -357,8 +365,8 @@ class Spool:
                 )
         return self.get(id_)
 
-    def decide(self, id_: str, decision: Decision, by: str) -> Job:
-        """A person has looked; who said it is kept. Said again, it changes nothing.
+    def decide(self, id_: str, decision: Decision, by: str, now_ms: int) -> Job:
+        """A person has looked; who, when and what is kept. Said again, it changes nothing.
 
         Raises:
             DeviceRefused: No such job, or it cannot be said of one in its state.
@@ -366,7 +374,7 @@ class Spool:
         job = self.get(id_)
         after, before = _DECISIONS[decision]
         if job.state not in before:
-            if job.state == after and job.decided_by:
+            if job.state == after and job.decision == decision:
                 return job
             raise DeviceRefused(
                 f"Job {id_}: {decision!r} can be said of one that is {' or '.join(before)}, "
@@ -374,10 +382,12 @@ class Spool:
                 cure="Look at what became of it.",
             )
         self._write(
-            "UPDATE jobs SET state = ?, decided_by = ?, refusals = 0, copy = copy OR ?, "
-            "problem = '', cure = '' WHERE id = ? AND state = ?",
+            "UPDATE jobs SET state = ?, decided_by = ?, decided_ms = ?, decision = ?, "
+            "refusals = 0, copy = copy OR ?, problem = '', cure = '' WHERE id = ? AND state = ?",
             after,
             by,
+            now_ms,
+            decision,
             # Whoever looked may have looked at the wrong roll: never a second original.
             decision == "not_printed",
             id_,
@@ -428,9 +438,15 @@ class Spool:
             pending,
         )
 
-    def sign(self, id_: str, by: str) -> None:
-        """Note who has said how a job ended that the device could not tell of."""
-        self._write("UPDATE jobs SET decided_by = ? WHERE id = ?", by, id_)
+    def sign(self, id_: str, decision: str, by: str, now_ms: int) -> None:
+        """Note who has said what of a job, where the saying itself is another's work."""
+        self._write(
+            "UPDATE jobs SET decided_by = ?, decided_ms = ?, decision = ? WHERE id = ?",
+            by,
+            now_ms,
+            decision,
+            id_,
+        )
 
     def _settle(
         self,

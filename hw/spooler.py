@@ -144,15 +144,15 @@ class Spooler:
             DeviceRefused: No such job, or it cannot be said of one in its state.
         """
         spool = self._opened()
-        job = await self._run(lambda: spool.decide(id_, decision, by))
+        job = await self._run(lambda: spool.decide(id_, decision, by, self._now_ms()))
         _log.info("job.decided", job=id_, decision=decision, by=by)
         if job.state in SETTLED:
             self._tell(job)
         self._worker(job.device).news.set()
         return job
 
-    async def move(self, id_: str, target: str) -> Job:
-        """Let another printer do one job that waits.
+    async def move(self, id_: str, target: str, by: str) -> Job:
+        """Let another printer do one job that waits, as a person says.
 
         Raises:
             DeviceRefused: It does not wait, may not move, or there is no such printer.
@@ -169,6 +169,9 @@ class Spooler:
                 f"Job {id_}: expected one that waits and may move; it is {job.kind}, {job.state}.",
                 cure="Say first what became of it.",
             )
+        decision = f"move to {target}"
+        await self._run(lambda: spool.sign(id_, decision, by, self._now_ms()))
+        _log.info("job.decided", job=id_, decision=decision, by=by)
         self._worker(target).news.set()
         return await self._run(lambda: spool.get(id_))
 
@@ -193,7 +196,8 @@ class Spooler:
                 cure="Look at what became of it.",
             )
         outcome = await concluded(job.device, printer.settle(id_, document=document, by=by))
-        await self._run(lambda: spool.sign(id_, by))
+        said = f"receipt {document}" if document else "no receipt"
+        await self._run(lambda: spool.sign(id_, said, by, self._now_ms()))
         after = await self._run(lambda: spool.end(id_, outcome, self._now_ms()))
         _log.info("job.decided", job=id_, document=document, by=by)
         if after.state in SETTLED:

@@ -195,6 +195,9 @@ class JobAnswer(msgspec.Struct, frozen=True, kw_only=True):
     problem: str
     cure: str
     decided_by: str
+    decided_ms: int | None
+    decision: str
+    """What that person said."""
 
 
 class JobsAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -386,7 +389,7 @@ async def post_decision(node: Node, call: Call) -> Reply:
     gateway, asked = gateway_of(node), call.body
     job = await _found(node, call)
     if asked.decision == "move":
-        return Reply(200, _job(await gateway.spooler.move(job.id, asked.device or "")))
+        return Reply(200, _job(await gateway.spooler.move(job.id, asked.device or "", asked.by)))
     return Reply(200, _job(await gateway.spooler.decide(job.id, asked.decision, asked.by)))
 
 

@@ -69,8 +69,9 @@ def test_a_job_refused_too_often_is_held_until_a_person_resumes_it(spool):
     assert spool.end("a", Refused("paper", "load"), 0).state == "held"
     assert spool.next("P1") is None
     assert [job.id for job in spool.listed()] == ["a"]
-    resumed = spool.decide("a", "resume", "anna")
-    assert (resumed.state, resumed.copy, resumed.decided_by) == ("waiting", False, "anna")
+    resumed = spool.decide("a", "resume", "anna", 7)
+    assert (resumed.state, resumed.copy) == ("waiting", False)
+    assert (resumed.decided_by, resumed.decided_ms, resumed.decision) == ("anna", 7, "resume")
 
 
 def test_a_person_says_what_no_machine_can_and_a_reprint_says_copy(spool):
@@ -78,12 +79,12 @@ def test_a_person_says_what_no_machine_can_and_a_reprint_says_copy(spool):
         spool.add(order(id_), 0)
         spool.begin(id_)
         spool.end(id_, Unknown("?", "look"), 0)
-    assert spool.decide("a", "printed", "anna").state == "done"
-    assert spool.decide("a", "printed", "anna").decided_by == "anna"
-    assert spool.decide("b", "not_printed", "ola").state == "waiting"
+    assert spool.decide("a", "printed", "anna", 7).state == "done"
+    assert spool.decide("a", "printed", "anna", 7).decided_by == "anna"
+    assert spool.decide("b", "not_printed", "ola", 7).state == "waiting"
     assert spool.begin("b").slip().elements[0] == COPY
     with pytest.raises(DeviceRefused, match="it is done"):
-        spool.decide("a", "not_printed", "ola")
+        spool.decide("a", "not_printed", "ola", 7)
 
 
 def test_a_drawer_goes_first_lives_three_seconds_and_is_never_replayed(spool):
@@ -206,7 +207,7 @@ class Deaths(RuleBasedStateMachine):
     def decide(self, id_, decision):
         if id_ in self.asked:
             try:
-                self.spool.decide(id_, decision, "anna")
+                self.spool.decide(id_, decision, "anna", 7)
             except DeviceRefused:
                 return
 

@@ -113,14 +113,15 @@ async def test_a_person_moves_a_job_and_not_to_a_printer_that_is_none(kitchen):
         await spooler.add(ticket("a"))
         await until(lambda: spooler._spool.get("a").problem)
         with pytest.raises(DeviceRefused, match="P9"):
-            await spooler.move("a", "P9")
+            await spooler.move("a", "P9", "anna")
         for _ in range(100):
             try:
-                await spooler.move("a", "P2")
+                await spooler.move("a", "P2", "anna")
             except DeviceRefused:  # it is being tried just now
                 continue
             break
-        assert (await kitchen.next()).device == "P2"
+        done = await kitchen.next()
+        assert (done.device, done.decided_by, done.decided_ms) == ("P2", "anna", NOW)
 
 
 async def test_an_answer_that_does_not_come_is_unknown_and_its_reprint_says_copy(kitchen):
