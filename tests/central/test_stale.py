@@ -92,7 +92,7 @@ def test_a_changed_mark_sends_the_sale_through_the_feed_again(desk):
         (line,) = again.lines
         assert (line.unit_minor, line.price_version) == (500, 1), "never rewritten"
         assert (line.stale_price.due_minor, line.stale_price.due_version) == (450, 2)
-        (store,) = stores(connection, Seen({}, set(), {}, b"", {}))
+        (store,) = stores(connection, Seen({}, set(), {}, desk.ledger.own, {}))
         assert store.stale_prices == 1
 
 
