@@ -7,7 +7,7 @@ import pytest
 
 from sync.facts.rights import CellLines, Mode, StockPolicy
 from sync.facts.stock import TransferAnnounced
-from tests.edge.till.shop import EAN
+from tests.edge.till.shop import EAN, tell
 
 DELIVERY = {"kind": "goods_received", "lines": [{"sku": "MLEKO", "quantity_milli": 24_000}]}
 LINES = [{"sku": "MLEKO", "quantity_milli": 2000}]
@@ -72,7 +72,7 @@ async def test_documents_that_cannot_be(api):
 
 async def test_a_strict_article_needs_a_manager(api):
     policy = StockPolicy("*", Mode.STRICT)
-    await api.node.store.write(lambda unit: unit.append(policy, b"p" * 16))
+    await tell(api.node.store, (b"p" * 16, policy))
     await put(api, DELIVERY)
     body = {
         "kind": "transfer_out",
@@ -90,7 +90,7 @@ async def test_a_strict_article_needs_a_manager(api):
 async def test_a_transfer_is_shown_until_it_arrives_and_arrives_once(api):
     transfer = uuid4()
     told = TransferAnnounced("KRK2", 1_790_000_000_000, CellLines.by_cell({"MLEKO": 2000}))
-    await api.node.store.write(lambda unit: unit.append(told, transfer.bytes))
+    await tell(api.node.store, (transfer.bytes, told))
     shown = (await api("GET", "/v1/transfers", scope="read")).json
     assert shown == {
         "coming": [

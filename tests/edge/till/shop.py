@@ -1,6 +1,5 @@
 """A small shop for tests: keys, a store on a real SQLite file, a catalogue, a clock."""
 
-import itertools
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,8 +14,9 @@ from edge.enrol import DATABASE
 from edge.keys import NodeKey
 from edge.link import tls
 from edge.store.store import Store
-from sync.chain import ALL
+from sync.chain import ALL, Batch, Fact, Head, StreamId, extend, genesis, sign
 from sync.clock import Trust
+from sync.facts import encode, kind_of
 from sync.facts.catalogue import Article, ArticleColumns, Articles, Price, PriceColumns, Prices
 from sync.facts.node import StoreDescribed
 from sync.identity import NODE_URI, STORE_URI
@@ -47,6 +47,10 @@ def described(**changes):
     return StoreDescribed(**(known | changes))
 
 
+AUTHORITY = Ed25519PrivateKey.from_private_bytes(bytes(31) + b"\x01")
+HEAD_OFFICE = NodeKey.of(AUTHORITY)
+
+
 class Times:
     """A clock that stands until it is moved."""
 
@@ -59,14 +63,28 @@ class Times:
         return clock
 
 
-def stock_the_shelves(unit, settings=None):
-    """What head office would say; here the node is that, too."""
-    unit.root(unit.stream.node, ALL, unit._key.public)
-    numbers = itertools.count(1)
-    event = lambda: next(numbers).to_bytes(16, "big")  # noqa: E731
-    unit.append(settings or described(), event())
-    unit.append(Articles(1000, ArticleColumns.of(ARTICLES)), event())
-    unit.append(Prices(1000, PriceColumns.of(PRICES)), event())
+async def tell(store, *told):
+    """Have head office say something: events (16 bytes) and bodies, by its own stream and key."""
+    await store.write(lambda unit: unit.root(HEAD_OFFICE.node, ALL, HEAD_OFFICE.public))
+    stream = StreamId(HEAD_OFFICE.node, 1, STORE)
+    held = [head for head in store.heads() if head.stream == stream]
+    head = held[0] if held else Head(stream, 0, genesis(stream))
+    facts = [
+        Fact(seq, (NOON_MS << 16) + seq, *kind_of(body), event, encode(body))
+        for seq, (event, body) in enumerate(told, start=head.seq + 1)
+    ]
+    hashes = extend(head.hash, facts)
+    signed = sign(HEAD_OFFICE.private, Head(stream, facts[-1].seq, hashes[-1]))
+    await store.receive(Batch(stream, facts, signed), {})
+
+
+async def stock_the_shelves(store, settings=None):
+    bodies = (
+        settings or described(),
+        Articles(1000, ArticleColumns.of(ARTICLES)),
+        Prices(1000, PriceColumns.of(PRICES)),
+    )
+    await tell(store, *((n.to_bytes(16, "big"), body) for n, body in enumerate(bodies, start=1)))
 
 
 @asynccontextmanager
@@ -78,7 +96,7 @@ async def opened(folder: Path, times=None, *, key=None, settings=None, stocked=T
     store = await Store.open(folder / DATABASE, key, STORE, clock, incarnation=77)
     try:
         if fresh and stocked:
-            await store.write(lambda unit: stock_the_shelves(unit, settings))
+            await stock_the_shelves(store, settings)
         yield store, clock
     finally:
         await store.close()
@@ -86,16 +104,15 @@ async def opened(folder: Path, times=None, *, key=None, settings=None, stocked=T
 
 def enrolled(folder: Path) -> NodeKey:
     """Leave in `folder` what enrolment leaves, but for head office itself."""
-    authority = Ed25519PrivateKey.from_private_bytes(bytes(31) + b"\x01")
     private = Ed25519PrivateKey.from_private_bytes(bytes(31) + b"\x07")
     key = NodeKey.of(private)
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / tls.CERTIFICATE).exists():
         return key  # the same machine, started again
     key.save(folder / tls.KEY)
-    root = _certificate(authority.public_key(), authority, "authority", [])
+    root = _certificate(AUTHORITY.public_key(), AUTHORITY, "authority", [])
     ours = _certificate(
-        private.public_key(), authority, "node", [NODE_URI + key.node.hex(), STORE_URI + STORE]
+        private.public_key(), AUTHORITY, "node", [NODE_URI + key.node.hex(), STORE_URI + STORE]
     )
     for name, certificate in ((tls.AUTHORITY, root), (tls.CENTRAL, root), (tls.CERTIFICATE, ours)):
         (folder / name).write_bytes(certificate.public_bytes(Encoding.PEM))

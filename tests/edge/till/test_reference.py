@@ -20,7 +20,7 @@ from sync.facts.catalogue import (
     VatRate,
     VatRates,
 )
-from tests.edge.till.shop import NOON_MS, Times, described, opened
+from tests.edge.till.shop import NOON_MS, Times, described, opened, tell
 
 
 def at(zone, *when):
@@ -62,7 +62,7 @@ async def test_a_price_for_midnight_holds_from_midnight_on_an_offline_store(
     times = Times()
     async with opened(tmp_path, times, settings=described(zone=zone)) as (store, _):
         told = Prices(2000, PriceColumns.of((Price("MLEKO", 333, starts),)))
-        await store.write(lambda unit: unit.append(told, event(1)))
+        await tell(store, (event(1), told))
         for n, (moment, price, version) in enumerate(
             [
                 (starts - 3_600_001, 389, 1000),
@@ -87,7 +87,7 @@ async def test_what_else_is_said_of_an_article_waits_for_its_day_too(tmp_path):
     async with opened(tmp_path, times) as (store, _):
         beer = Article("PIWO", "Piwo 0,5 l", "Piwo jasne", "szt", "8", ("96385074",), 100, 21)
         told = Articles(2000, ArticleColumns.of((beer,)), starts)
-        await store.write(lambda unit: unit.append(told, event(1)))
+        await tell(store, (event(1), told))
         before = await store.article("PIWO", starts - 1)
         assert (before.vat, before.deposit_minor, before.age_min) == ("23", 50, 18)
         assert await store.article("96385074", starts - 1) is None, "its new code, too"
@@ -95,7 +95,7 @@ async def test_what_else_is_said_of_an_article_waits_for_its_day_too(tmp_path):
         assert (after.sku, after.vat, after.deposit_minor, after.age_min) == ("PIWO", "8", 100, 21)
         assert await store.article("5900000000039", starts) is None, "its old one is over"
         later = Articles(3000, ArticleColumns.of((beer,)))
-        await store.write(lambda unit: unit.append(later, event(2)))
+        await tell(store, (event(2), later))
         assert (await store.article("PIWO", starts - 1)).vat == "8", "told later, holds at once"
         assert (await store.verify()).sound
 
@@ -114,7 +114,7 @@ async def test_a_vat_rate_changes_at_the_stores_midnight_not_with_the_business_d
     shop = described()  # its business day begins at four
     async with opened(tmp_path, times, settings=shop) as (store, _):
         told = VatRates(2000, (VatRate("23", 2200, 20270101),))
-        await store.write(lambda unit: unit.append(told, event(1)))
+        await tell(store, (event(1), told))
         found = []
         for n, moment in enumerate((midnight - 1, midnight), start=10):
             times.ms = moment
@@ -133,6 +133,6 @@ async def test_of_two_words_on_one_day_the_later_revision_holds(tmp_path):
     async with opened(tmp_path) as (store, _):
         for n, (revision, rate) in enumerate([(5, 2100), (7, 2200), (6, 2500)]):
             told = VatRates(revision, (VatRate("23", rate, 20270101),))
-            await store.write(lambda unit, told=told, n=n: unit.append(told, event(n + 1)))
+            await tell(store, (event(n + 1), told))
         rows = [row for row in await store.vat_table() if row.code == "23"]
         assert [(row.basis_points, row.since.year) for row in rows] == [(2300, 2011), (2200, 2027)]

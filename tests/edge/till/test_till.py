@@ -18,7 +18,7 @@ from hw.slip import TextLine
 from hw.spooler import Spooler
 from hw.supervisor import DeviceStatus
 from sync.facts.sale import Sale, SaleLine, SaleLines, Stage
-from tests.edge.till.shop import EAN, Times, opened
+from tests.edge.till.shop import EAN, Times, opened, tell
 
 SALE = UUID("7b1f0d3e-5f0c-4b0e-9d55-0a1b2c3d4e51")
 DONE, REFUSED, UNKNOWN = Done("echo"), Refused("paper end", "Load paper."), Unknown("?", "Look.")
@@ -430,7 +430,7 @@ async def test_the_price_of_the_scan_holds_till_paid_and_the_new_one_from_its_mi
     times = Times()
     async with counter_in(tmp_path, times=times) as (counter, store):
         later = Prices(2000, PriceColumns.of((Price("MLEKO", 399, times.ms + 60_000),)))
-        await store.write(lambda unit: unit.append(later, bytes(15) + b"\xff"))
+        await tell(store, (bytes(15) + b"\xff", later))
         till = counter.till("T1")
         await till.scan(EAN[0])
         times.ms += 60_000
