@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any, NamedTuple
 
 SPARE = "reserve"
@@ -324,11 +325,15 @@ class _Shim:
             _MOVE(self._guard(self.write)),
             _TRUNCATE(self._guard(self.truncate)),
             _SYNC(self._guard(self.sync)),
+            _VFS_RANDOM(self._guard(self.randomness)),
         )
+        self._randomness = _VFS_RANDOM(vfs.randomness)
+        self.rng: Random | None = None
         self.vfs = _Vfs.from_buffer_copy(vfs)
         self.vfs.name = b"karb-crash"
         self.vfs.next = None
         self.vfs.open, self.vfs.delete = (ctypes.cast(f, _P).value for f in self._ours[:2])
+        self.vfs.randomness = ctypes.cast(self._ours[-1], _P).value
 
     def _guard(self, work: Callable[..., int]) -> Callable[..., int]:
         def guarded(*words: Any) -> int:
@@ -360,7 +365,7 @@ class _Shim:
         if theirs not in self._known:
             patched = _Methods.from_buffer_copy(handle.methods.contents)
             patched.close, patched.read, patched.write, patched.truncate, patched.sync = (
-                ctypes.cast(f, _P).value for f in self._ours[2:]
+                ctypes.cast(f, _P).value for f in self._ours[2:-1]
             )
             methods = handle.methods.contents
             true = (
@@ -376,6 +381,12 @@ class _Shim:
         self._files[file] = _Open(disk, number, true, folder)
         handle.methods = ctypes.pointer(patched)
         return code
+
+    def randomness(self, _vfs: int, count: int, into: int) -> int:
+        if self.rng is None:
+            return self._randomness(ctypes.addressof(self.true.contents), count, into)
+        ctypes.memmove(into, self.rng.randbytes(count), count)
+        return count
 
     def close(self, file: int) -> int:
         return self._files.pop(file).methods[0](file)
@@ -440,14 +451,20 @@ _shim: list[_Shim] = []
 
 
 @contextmanager
-def recorded(root: Path) -> Iterator[Disk]:
-    """Give a disk that logs what happens below `root` until the end."""
+def recorded(root: Path, seed: int | None = None) -> Iterator[Disk]:
+    """Give a disk that logs what happens below `root` until the end.
+
+    Args:
+        root: The folder.
+        seed: Makes what SQLite draws, such as the salts of a WAL; None: as always.
+    """
     if not _shim:
         _shim.append(_Shim())
     (shim,) = _shim
     disk = Disk(root)
-    shim.disk = disk
+    shim.disk, shim.rng = disk, None if seed is None else Random(seed)
     LIBRARY.sqlite3_vfs_register(ctypes.addressof(shim.vfs), 1)
+    LIBRARY.sqlite3_randomness(0, None)  # it has drawn a seed from the former VFS
     _watch(disk)
     try:
         yield disk
@@ -456,7 +473,8 @@ def recorded(root: Path) -> Iterator[Disk]:
             setattr(os, name, true)
         io.open = builtins.open = _OPEN
         LIBRARY.sqlite3_vfs_register(ctypes.addressof(shim.true.contents), 1)
-        shim.disk = None
+        shim.disk = shim.rng = None
+        LIBRARY.sqlite3_randomness(0, None)
         if disk.broken is not None:
             raise disk.broken
 

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from queue import Empty
@@ -11,6 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import select
@@ -19,6 +22,7 @@ import central.ledger.database as database_module
 import central.ledger.lives as lives_module
 import central.ledger.witness as witness_module
 import central.ledger.writer as writer_module
+import central.nodes.authority as authority_module
 from central.config import Folder
 from central.founding import create
 from central.ledger import author, upkeep
@@ -86,6 +90,12 @@ class Day:
         self.ledger = Ledger.open(
             self.folder.ledger, self.authority.node_key, lambda: next(self._ticks)
         )
+        self.rest()
+
+    def rest(self) -> None:
+        """Wait until the writer has answered and waits: what comes next is of the next commit."""
+        gate: Turnstile = self.ledger._writer._waiting  # type: ignore[assignment]
+        gate.rest()
 
     def close(self) -> None:
         self.ledger.close()
@@ -93,7 +103,9 @@ class Day:
             self.disk.say((("closed", self.folder.ledger.stat().st_ctime_ns),))
 
     def write(self, work: Any) -> Any:
-        return self.ledger._writer.submit(work).result(60)
+        result = self.ledger._writer.submit(work).result(60)
+        self.rest()
+        return result
 
     def enrol(self) -> None:
         """Certify the stores' machines."""
@@ -128,6 +140,7 @@ class Day:
         for answer in waiting:
             (outcome,) = answer.result(60)
             assert isinstance(outcome, Stored), outcome
+        self.rest()
 
     def prices(self) -> None:
         """Publish."""
@@ -143,6 +156,7 @@ class Day:
     def copy(self) -> str:
         name = f"copy-{next(self._names)}"
         asyncio.run(upkeep.backup(self.ledger, str(self.folder.path / name)))
+        self.rest()
         if self.disk is not None:
             self.disk.say((("copy", name),))
         return name
@@ -186,18 +200,49 @@ def in_order() -> Any:
     )
 
 
+class _Moment(datetime):
+    """Certificates are of one moment."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:
+        return datetime.fromtimestamp(NOW // 1000, tz)
+
+
+def drawn(seed: int) -> Any:
+    """Have what head office draws be the seed's: keys, serials, signatures, lives, events."""
+    rng = Random(seed)
+    sign = x509.CertificateBuilder.sign
+
+    def signed(self: Any, key: Any, algorithm: Any) -> x509.Certificate:
+        alike = True if isinstance(key, ec.EllipticCurvePrivateKey) else None
+        return sign(self, key, algorithm, ecdsa_deterministic=alike)
+
+    return changed(
+        (secrets, "token_bytes", rng.randbytes),
+        (secrets, "token_hex", lambda size: rng.randbytes(size).hex()),
+        (secrets, "randbits", rng.getrandbits),
+        (ec, "generate_private_key", lambda c: ec.derive_private_key(rng.getrandbits(250), c)),
+        (
+            Ed25519PrivateKey,
+            "generate",
+            lambda: Ed25519PrivateKey.from_private_bytes(rng.randbytes(32)),
+        ),
+        (x509, "random_serial_number", lambda: rng.getrandbits(150) | 1 << 150),
+        (x509.CertificateBuilder, "sign", signed),
+        (authority_module, "datetime", _Moment),
+        (writer_module, "time", SimpleNamespace(time_ns=lambda: NOW * 1_000_000)),
+    )
+
+
 def record(folder: Path, seed: int, *, steps: int, level: str = "FULL") -> Disk:
     """Found a head office, and live a day, on a disk that remembers."""
     rng = Random(seed)
-    drawn = Random(seed + 1)
     with (
         one_place(),
         in_order(),
         synchronous(level),
-        changed(
-            (secrets, "token_bytes", drawn.randbytes), (secrets, "randbits", drawn.getrandbits)
-        ),
-        recorded(folder) as disk,
+        drawn(seed + 1),
+        recorded(folder, seed) as disk,
     ):
         ran: list[tuple[Any, ...]] = []
         true = writer_module.Writer._commit

@@ -364,7 +364,7 @@ def in_order() -> Any:
 def record(folder: Path, seed: int, *, steps: int, synchronous: str = "FULL") -> Disk:
     """Live a day on a disk that remembers. What is in the folder already is where it begins."""
     rng = Random(seed)
-    with one_place(), in_order(), recorded(folder) as disk:
+    with one_place(), in_order(), recorded(folder, seed) as disk:
         day = Day(disk, folder, rng, synchronous)
         true = writer_module.Writer._commit
 

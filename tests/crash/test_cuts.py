@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import sqlite3
+import time
 from contextlib import closing
 from random import Random
 
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from central.config import Folder
+from central.ledger.writer import Writer
 from central.nodes.authority import Authority
 from edge.store.connection import connect
 from tests.crash import office, proof, shop, trial
@@ -55,13 +58,52 @@ def test_the_log_tells_all(tmp_path, record):
     assert made == there
 
 
-def test_a_seed_makes_one_day(tmp_path):
+@pytest.mark.parametrize(
+    "record",
+    [lambda f: shop.record(f, 9, steps=8), lambda f: office.record(f, 9, steps=5)],
+    ids=["edge", "central"],
+)
+def test_a_seed_makes_one_day(tmp_path, record):
+    """To the byte, but for what tells when a file was last touched."""
     logs = []
     for name in "ab":
         (tmp_path / name).mkdir()
-        disk = shop.record(tmp_path / name, 9, steps=8)
-        logs.append([(op.kind, op.file, op.at, len(op.data), op.name) for op in disk.log])
+        disk = record(tmp_path / name)
+        logs.append(
+            [
+                (op.kind, op.file, op.at, op.data if op.file not in touched else len(op.data))
+                for touched in ({op.file for op in disk.log if op.name.endswith(".life")},)
+                for op in disk.log
+            ]
+        )
     assert logs[0] == logs[1]
+
+
+def test_nothing_is_acknowledged_before_it_is_there(tmp_path, monkeypatch):
+    """Facts of the next batch were noted as said while the writer was still at the one before."""
+    day, image = tmp_path / "day", tmp_path / "image"
+    day.mkdir()
+    image.mkdir()
+    true = Writer._commit
+
+    def slow(self, group):
+        true(self, group)
+        time.sleep(0.03)  # the writer has answered, and is held up
+
+    monkeypatch.setattr(Writer, "_commit", slow)
+    disk = office.record(day, 5, steps=4)
+    plug, told = Plug(disk.before), []
+    for op in disk.log:
+        plug.feed(op)
+        if op.kind != "said":
+            continue
+        told += [words[1] for words in op.told if words[0] in ("fact", "own")]
+        lay(image, plug.pull("all", Random(0)))
+        if told:
+            with closing(sqlite3.connect(image / office.DATABASE)) as db:
+                there = {event for (event,) in db.execute("SELECT event FROM facts")}
+            assert set(told) <= there
+    assert len(told) > 3
 
 
 @given(
