@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from central.ledger import bulk, documents, journal, papers, views
 from central.ledger.entry import Entry, read
+from central.ledger.published import load_members
 from central.ledger.tables import FORKS, PERSON_KEYS
 from central.ledger.unit import Cursor, Unit
 from sync import chain
@@ -159,7 +160,9 @@ def _author(unit: Unit, incoming: Incoming) -> Ed25519PublicKey | None:
     own = unit.state.own
     if stream.node == own.node:
         return own.key.public_key()
-    member = unit.state.members.get(stream.node)
+    # Who was revoked a moment ago, in this very transaction, is so already.
+    members = load_members(unit.connection) if unit.members_changed else unit.state.members
+    member = members.get(stream.node)
     if member is None:
         # Certified by us before our database was restored: its certificate stands for it,
         # its own at the other end of the line or one that another node carries for it.

@@ -72,7 +72,7 @@ class Published:
     def __init__(self, cursors: Mapping[StreamId, Cursor], members: Mapping[bytes, Member]) -> None:
         """Start from what was read at opening."""
         self._scopes: dict[str, dict[StreamId, Cursor]] = {}
-        self._listeners: dict[str | None, set[_Listener]] = {}
+        self._listeners: dict[str | None, dict[_Listener, None]] = {}
         self.members: Mapping[bytes, Member] = members
         self.over: Mapping[StreamId, frozenset[bytes]] = {}
         """Streams that are over and not closed yet, and the nodes heard since (`fences`)."""
@@ -156,14 +156,14 @@ class Published:
         """
         listener = asyncio.Event()
         for scope in scopes or (None,):
-            self._listeners.setdefault(scope, set()).add((asyncio.get_running_loop(), listener))
+            self._listeners.setdefault(scope, {})[asyncio.get_running_loop(), listener] = None
         return listener
 
     def forget(self, listener: asyncio.Event) -> None:
         """Stop waking a listener."""
         ours = (asyncio.get_running_loop(), listener)
         for scope in [scope for scope, known in self._listeners.items() if ours in known]:
-            self._listeners[scope].discard(ours)
+            del self._listeners[scope][ours]
             if not self._listeners[scope]:
                 del self._listeners[scope]
 

@@ -85,6 +85,9 @@ class Writer:
         self.lost: Future[NoReturn] = Future()
         """Fails when the thread does; is never done otherwise."""
         self.lost.set_running_or_notify_cancel()  # who watches may go, and cancels nothing
+        self._start()
+
+    def _start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
         self._thread.start()
 
@@ -142,27 +145,28 @@ class Writer:
                 late.answer.set_exception(failure)
 
     def _work(self) -> None:
-        ended = False
-        while not ended:
-            group = self._group = []
-            size = 0
-            waiting = self._waiting.get()
-            while True:
-                if waiting is None:
-                    ended = True
-                    break
-                # From here on it cannot be cancelled: whoever waits may have hung up.
-                if waiting.answer.set_running_or_notify_cancel():
-                    group.append(waiting)
-                    size += _size(waiting)
-                if size >= MAX_GROUP_FACTS:
-                    break
-                try:
-                    waiting = self._waiting.get_nowait()
-                except queue.Empty:
-                    break
-            if group:
-                self._commit(group)
+        while self._turn():
+            pass
+
+    def _turn(self) -> bool:
+        """Commit what waits, once something does; return whether more may come."""
+        group = self._group = []
+        size = 0
+        waiting = self._waiting.get()
+        while waiting is not None:
+            # From here on it cannot be cancelled: whoever waits may have hung up.
+            if waiting.answer.set_running_or_notify_cancel():
+                group.append(waiting)
+                size += _size(waiting)
+            if size >= MAX_GROUP_FACTS:
+                break
+            try:
+                waiting = self._waiting.get_nowait()
+            except queue.Empty:
+                break
+        if group:
+            self._commit(group)
+        return waiting is not None
 
     def _commit(self, group: list[Job[Any] | Arrival]) -> None:
         unit = Unit(self._connection, self._state, self._now_ms())

@@ -160,14 +160,13 @@ class Conversation:
         Raises:
             RemoteProtocolError: One of them was nonsense.
         """
-        stored: dict[StreamId, int] = {}
+        stored: dict[StreamId, Head] = {}
         gaps: dict[StreamId, Head] = {}
         payloads = []
         for outcome in outcomes:
             match outcome:
                 case Stored(head):
-                    stored[head.stream] = head.seq
-                    gaps.pop(head.stream, None)
+                    stored[head.stream] = head
                 case Gap(head):
                     gaps[head.stream] = head
                 case Fork(stream, seq, ours, theirs):
@@ -177,9 +176,9 @@ class Conversation:
                 case Nonsense(error):
                     raise error
         if stored:
-            payloads.append(self.acknowledge(stored))
-        if gaps:
-            payloads.append(self.session.resync(gaps.values()))
+            payloads.append(self.acknowledge({s: head.seq for s, head in stored.items()}))
+        if gaps:  # what had come too early is to be sent again, from where we are by now
+            payloads.append(self.session.resync(stored.get(s, at) for s, at in gaps.items()))
         if self.ledger.waiting > SLOW_AT:
             payloads.append(self.session.slow_down(SLOW_MS))
         return payloads

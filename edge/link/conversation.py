@@ -290,10 +290,11 @@ class Conversation:
 
     def _acknowledged(self, event: Acknowledged) -> None:
         ours = {head.stream for head in self._store.heads()}
-        stored = {stream: seq for stream, seq in event.stored.items() if stream in ours}
+        # Of two acknowledgements that overtook each other the higher holds.
+        stored = {stream: self._session.holds(stream) for stream in event.stored if stream in ours}
         safe = {stream: seq for stream, seq in event.safe.items() if stream in ours}
-        for stream, seq in event.stored.items() - stored.items():
-            self._beyond[stream] = seq, b""
+        for stream in event.stored.keys() - ours:
+            self._beyond[stream] = event.stored[stream], b""
         if self.peer.late:
             self._note(stored)
             self._store.hear_of_central({} if self.peer.name == CENTRAL else event.office, safe)

@@ -151,6 +151,7 @@ class Uplink:
     async def _run(self) -> None:
         wait = FIRST_WAIT_S
         while True:
+            self._woken.clear()  # what is sold from here on is tried again for
             try:
                 await self._renew_if_due()
                 await self._begin_if_fresh()
@@ -214,7 +215,6 @@ class Uplink:
         self.state.attempts += 1
         self.state.next_attempt_ms = self._clock.now().ms + int(seconds * 1000)
         if seconds > QUIET_S:
-            self._woken.clear()  # what happened so far the attempt knew of
             await asyncio.sleep(QUIET_S)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), seconds - QUIET_S)

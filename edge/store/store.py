@@ -216,7 +216,7 @@ class Store:
         self._peers: dict[str, dict[StreamId, tuple[int, int]]] = {CENTRAL: {}}
         self._noted: set[tuple[str, StreamId]] = set()
         """What peers hold that is not on disk yet."""
-        self._watchers: set[asyncio.Event] = set()
+        self._watchers: dict[asyncio.Event, None] = {}
         self._pruning = asyncio.Lock()
 
     @classmethod
@@ -397,18 +397,18 @@ class Store:
         return result
 
     def _wake(self) -> None:
-        for watcher in self._watchers:
+        for watcher in list(self._watchers):
             watcher.set()
 
     def watch(self) -> asyncio.Event:
         """Return an event that is set after each commit; the link waits on it."""
         watcher = asyncio.Event()
-        self._watchers.add(watcher)
+        self._watchers[watcher] = None
         return watcher
 
     def forget(self, watcher: asyncio.Event) -> None:
         """Set a watcher's event no more."""
-        self._watchers.discard(watcher)
+        self._watchers.pop(watcher, None)
 
     async def rights(self, cells: Iterable[str]) -> dict[str, int]:
         """Return what this node may promise of some cells, in thousandths, as written last."""

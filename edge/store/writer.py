@@ -29,6 +29,9 @@ T = TypeVar("T")
 MAX_GROUP = 64
 """Units of one commit."""
 
+RESERVE_BYTES = 4 << 20
+"""What is kept free for the sales that are open when the disk is full."""
+
 CHECKPOINT_BUSY = 8000
 """Units after which the WAL, some 25 MB by then, is written back even while others wait."""
 
@@ -105,6 +108,9 @@ class Writer:
             self.db.close()
             raise
         self._keep_reserve()
+        self._start()
+
+    def _start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -366,10 +372,9 @@ class Writer:
         self._since = 0
 
     def _keep_reserve(self) -> None:
-        size = 4 << 20
         try:
-            if not self._reserve.exists() or self._reserve.stat().st_size < size:
-                self._reserve.write_bytes(bytes(size))
+            if not self._reserve.exists() or self._reserve.stat().st_size < RESERVE_BYTES:
+                self._reserve.write_bytes(bytes(RESERVE_BYTES))
         except OSError:
             self._reserve.unlink(missing_ok=True)
 

@@ -357,6 +357,10 @@ class Session:
         self._expect_greeted()
         return wire.encode(Slow(ms))
 
+    def holds(self, stream: StreamId) -> int:
+        """Return how far the peer holds a stream, by what it has said in this conversation."""
+        return self._peer.get(stream, 0)
+
     def lacks(self, ours: Iterable[Head]) -> int:
         """Return how many facts in the peer's scopes it has not acknowledged."""
         return sum(

@@ -56,6 +56,15 @@ async def test_a_gap_is_answered_with_where_we_are(lab):
     assert {head.seq for head in resynced[0].vector.values()} == {0}
 
 
+async def test_what_came_before_its_turn_is_asked_for_again(lab):
+    machine = await lab.machine()
+    for number in range(1, 4):
+        machine.writer.write(sale(number=number))
+    _, events, _ = await machine.exchange(machine.writer.batch(2), machine.writer.batch(1, 1))
+    (resynced,) = (event for event in events if isinstance(event, Resynced))
+    assert [head.seq for head in resynced.vector.values()] == [1]
+
+
 async def test_a_clone_is_told_of_its_fork(lab):
     machine = await lab.machine()
     machine.writer.write(sale(number=1))

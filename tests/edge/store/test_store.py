@@ -397,3 +397,12 @@ async def test_keys_of_persons_travel_beside_the_facts(tmp_path):
         await store.write(work)
         _, keys = await store.batch(store.stream, 0)
         assert keys == {person: bytes(32)}
+
+
+async def test_asking_for_a_right_wakes_nobody(tmp_path):
+    async with opened(tmp_path) as store:
+        woken = store.watch()
+        await store.rights(["1"])
+        assert not woken.is_set(), "who waits for a right would ask without end"
+        await store.write(selling(b"1" * 16))
+        assert woken.is_set()

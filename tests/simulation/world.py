@@ -1,0 +1,274 @@
+"""One seeded world: a head office, its stores, and everything that can go wrong at once.
+
+Real code of edge and central on one thread and in virtual time. A seed draws the shape of
+the chain, what people do, and which faults come when; then everything heals, and within
+`HEALED_S` virtual seconds nothing may wait and every view must be equal everywhere.
+"""
+
+import asyncio
+import random
+import secrets
+import shutil
+import tempfile
+from collections import Counter
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import structlog
+
+import central.nodes.authority as authority_module
+import central.nodes.conversation as office_conversation
+import edge.store.journal as edge_journal
+import edge.store.lives as edge_lives
+import edge.store.verify as edge_verify
+from central.ledger import upkeep
+from central.stock import keeping, policy
+from edge.stockroom import documents
+from edge.stockroom.request import GoodsReceivedRequest, ReceivedLineRequest
+from sync import chain
+from tests.simulation import disk, faults, founding, judge, net, people, trust
+from tests.simulation.founding import EPOCH_MS, SHAPES, SKUS, WEIGHTS, stores_of
+from tests.simulation.loop import Loop
+from tests.simulation.machines import Node, Office
+
+HEALED_S = 30.0
+"""Virtual seconds after which a healed world must be at rest."""
+
+MEAN_OPS = 60
+MOST_SIGNATURES = 20_000
+PATIENCE = 100
+"""Turns of the loop in which cancelled tasks must have ended."""
+
+
+class World:
+    """Everything that is simulated, and the seed it comes from."""
+
+    def __init__(self, seed, folder, loop, shape):
+        self.seed, self.folder, self.loop, self.rng = seed, folder, loop, loop.rng
+        self.shape = shape
+        self.happened = Counter()
+        self.skew_ms = 0
+        self.clones = False
+        """Whether machines are cloned, too."""
+
+        self._links = {}
+        self.office = Office(self, folder / "office")
+        self.nodes = [
+            Node(self, folder / f"n{number}", f"n{number}", store, number)
+            for number, store in stores_of(shape)
+        ]
+        self.machines = {machine.name: machine for machine in (self.office, *self.nodes)}
+        self.truth = judge.Truth()
+
+    def add(self, node):
+        """Take in a machine that was not there in the morning."""
+        self.nodes.append(node)
+        self.machines[node.name] = node
+
+    def now_ms(self):
+        """The true time; head office's clock shows it, too."""
+        return EPOCH_MS + self.skew_ms + int(self.loop.time() * 1000)
+
+    def count(self, what, n=1):
+        self.happened[what] += n
+        self.trace(what)
+
+    def trace(self, *what):
+        """Be told of each step; two runs of a seed tell the same."""
+
+    def life(self):
+        return self.rng.getrandbits(40) or 1
+
+    def word(self):
+        return self.rng.randbytes(8).hex()
+
+    def event(self):
+        return self.rng.randbytes(16)
+
+    def tidy(self, work):
+        """Do what the machine's room does once the power is off: after all that runs now."""
+        self.loop.call_soon(work)
+
+    def link(self, one, other):
+        """Return the way between two machines; the one who is asked for first is its end 0."""
+        ends = tuple(sorted((one.name, other.name)))
+        found = self._links.get(ends)
+        if found is None:
+            far = self.office in (one, other)
+            slow_s = self.rng.choice((0.02, 0.05, 0.3)) if far else 0.002
+            found = self._links[ends] = net.Link(self, ends, slow_s)
+        return found
+
+    def links_of(self, machine):
+        return [link for ends, link in self._links.items() if machine.name in ends]
+
+    def links(self):
+        return list(self._links.values())
+
+    def neighbours(self, node):
+        return [n for n in self.nodes if n.scope == node.scope and n is not node]
+
+    async def open(self):
+        """Start all machines."""
+        for machine in self.machines.values():
+            await machine.spawn(machine.start())
+
+    async def morning(self):
+        """Let everybody hear of the catalogue and take goods in, then stop in good order."""
+        await self.open()
+        shared = {"store": None, "mode": None, "floor_milli": 0, "web_percent": 40}
+        await self.office.spawn(
+            self.office.ledger.write(lambda unit: policy.set_policy(unit, "*", **shared))
+        )
+        await self.rest()
+        for node in self.nodes:
+            lines = tuple(ReceivedLineRequest(sku=sku, quantity_milli=20_000) for sku in SKUS[:-1])
+            request, event = GoodsReceivedRequest(lines=lines), self.event()
+            await node.spawn(
+                node.store.write(lambda unit, r=request, e=event: documents.record(unit, e, r))
+            )
+        await self.rest()
+        for machine in reversed(self.machines.values()):
+            await machine.spawn(machine.stop())
+
+    async def run(self):
+        """Live the whole story."""
+        await self.open()
+        small = len(self.nodes) <= 5
+        steps = (
+            self.rng.randrange(MEAN_OPS // 2, MEAN_OPS * 3 // 2) if small else 3 * len(self.nodes)
+        )
+        story = faults.Story(self)
+        for _ in range(steps):
+            await asyncio.sleep(self.rng.expovariate(3.0))
+            if self.rng.random() < story.share:
+                await story.fault()
+            else:
+                people.act(self)
+        await story.heal()
+        await self.rest()
+        if self.truth.revoked:
+            await trust.close_revoked(self)
+            await self.rest()
+        await judge.judge(self)
+
+    async def rest(self):
+        """Wait until nothing waits; raise if it does not come to that."""
+        until = self.loop.time() + HEALED_S
+        why = "nothing was looked at"
+        while self.loop.time() < until:
+            await asyncio.sleep(0.5)
+            why = await judge.restless(self)
+            if not why:
+                self.count("rested_ms", int((HEALED_S - until + self.loop.time()) * 1000))
+                return
+        raise judge.Wrong("stuck", f"{why}; links: {[n.shown() for n in self.nodes]}")
+
+    async def close(self):
+        """Switch everything off."""
+        for machine in self.machines.values():
+            if not machine.off:
+                machine.cut_power()
+        for _ in range(PATIENCE):
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            if not left:
+                break
+            for task in left:
+                task.cancel()
+            await asyncio.sleep(0)
+
+
+def _install():
+    disk.install()
+    net.install()
+    trust.install()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(50), cache_logger_on_first_use=False
+    )
+
+    def rng():
+        return asyncio.get_running_loop().rng
+
+    secrets.token_bytes = lambda n=16: rng().randbytes(n)
+    secrets.token_hex = lambda n=16: rng().randbytes(n).hex()
+    secrets.randbits = lambda bits: rng().getrandbits(bits)
+    authority_module.datetime = founding.VirtualDatetime
+    _remember_signatures()
+
+
+def _remember_signatures():
+    """Check each signature once: nodes and judges look at the same ones again and again."""
+    known, checks = {}, chain.verify_head
+
+    def verify_head(key, head, signature):
+        name = (key.public_bytes_raw(), head.stream, head.seq, head.hash, signature)
+        if name not in known:
+            checks(key, head, signature)
+            if len(known) > MOST_SIGNATURES:
+                known.clear()
+            known[name] = None
+
+    for module in (chain, edge_verify, edge_journal, edge_lives, upkeep):
+        module.verify_head = verify_head
+
+
+def prepared(shape, templates):
+    """Return a chain of shops of a shape as it is in the morning; made if it is not there."""
+    target = Path(templates) / "-".join(map(str, shape))
+    if target.exists():
+        return target
+    unfinished = Path(tempfile.mkdtemp(dir=templates))
+    chain, rng = unfinished / "chain", random.Random(repr(shape))
+    founding.VirtualDatetime.now_ms = lambda: EPOCH_MS  # not of a world played before
+    with _clocked(rng) as loop:
+        loop.run_until_complete(founding.found(shape, chain, rng))
+    with _clocked(rng) as loop:
+        world = World(0, chain, loop, shape)
+        founding.VirtualDatetime.now_ms = world.now_ms
+        office_conversation.wall_ms = keeping.wall_ms = world.now_ms
+        loop.run_until_complete(world.morning())
+    with suppress(OSError):  # another process was as quick
+        chain.rename(target)
+    shutil.rmtree(unfinished)
+    return target
+
+
+@contextmanager
+def _clocked(rng):
+    """Give a loop; what is still under way in the end is left where it is."""
+    disk.places = disk.Places()
+    with closing(Loop(rng)) as loop:
+        loop.set_exception_handler(lambda *_: None)
+        yield loop
+
+
+def play(seed, templates, *, clones=False):
+    """Play one seed; return what happened.
+
+    Raises:
+        judge.Wrong: An invariant does not hold.
+    """
+    rng = random.Random(seed)
+    shape = rng.choices(SHAPES, WEIGHTS)[0]
+    template = prepared(shape, templates)
+    memory = Path("/dev/shm")
+    folder = Path(tempfile.mkdtemp(prefix="karb-", dir=memory if memory.is_dir() else None))
+    try:
+        founding.copied(template, folder / "world")
+        with _clocked(rng) as loop:
+            world = World(seed, folder / "world", loop, shape)
+            world.clones = clones
+            founding.VirtualDatetime.now_ms = world.now_ms
+            office_conversation.wall_ms = keeping.wall_ms = world.now_ms
+            try:
+                loop.run_until_complete(world.run())
+            finally:
+                loop.run_until_complete(world.close())
+            world.count("virtual_s", int(loop.time()))
+            world.count(f"worlds of {len(world.nodes)} nodes")
+            return world.happened
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+_install()
