@@ -151,7 +151,8 @@ async def live_socket(
         yield socket
     finally:
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(socket.close(), 1)
+            async with asyncio.timeout(1):
+                await socket.close()
 
 
 def _failure(

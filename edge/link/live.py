@@ -106,8 +106,10 @@ class _Live:
                     await self.say([payload])
                 await self.say(await talk.news())
             seconds = None if talk.due_ms is None else talk.due_ms / 1000
+            # `asyncio.wait_for` would forget that it was cancelled if there is news as well.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._woken.wait()
 
     async def say(self, payloads: list[bytes]) -> None:
         """Send payloads."""

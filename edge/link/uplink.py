@@ -217,7 +217,8 @@ class Uplink:
         if seconds > QUIET_S:
             await asyncio.sleep(QUIET_S)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), seconds - QUIET_S)
+                async with asyncio.timeout(seconds - QUIET_S):
+                    await self._woken.wait()
         else:
             await asyncio.sleep(seconds)
         self.state.next_attempt_ms = None
