@@ -20,7 +20,7 @@ from pathlib import Path
 from tests.proof import bar, begun, command
 
 NAME = "simulation"
-SEEDS = {"short": 300, "ci": 1000, "release": 20_000}
+SEEDS = {"short": 200, "ci": 300, "release": 20_000}
 KINDS = ("lost", "doubled", "corrupt", "stuck")
 REPLAY = ".venv/bin/python -m tests.simulation --seeds {}"
 AT_ONCE = 5
