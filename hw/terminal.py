@@ -119,7 +119,7 @@ class Terminal(ABC):
         async with self._lock:
             try:
                 found = await self._load(attempt)
-                if found is None or not (found.state == "unknown" or found.task):
+                if found is None or not (found.state == "unknown" or self._idle_task(found)):
                     told = found.told() if found is not None else None
                     return told or Refused(
                         f"Attempt {attempt}: expected one that is unknown or to be given back.",
@@ -139,7 +139,7 @@ class Terminal(ABC):
     @property
     def tasks(self) -> list[str]:
         """See `PaymentTerminal.tasks`."""
-        return [name for name, found in (self._waiting or {}).items() if found.task]
+        return [name for name, found in (self._waiting or {}).items() if self._by_hand(found)]
 
     def health(self) -> Health:
         """See `Device.health`."""
@@ -327,10 +327,12 @@ class Terminal(ABC):
     async def _undo(self, found: Attempt) -> None:
         """One reversal, an attempt of its own; tried anew only when it is proven to have failed."""
         name, approval = found.intent.attempt, found.approval
-        if approval is None or not approval.reference or found.undo_tries > UNDO_TRIES:
+        if approval is None:
             return
         last = await self._load(_undoing(name, found.undo_tries)) if found.undo_tries else None
         if last is None or last.state not in CHARGED:
+            if found.undo_tries >= UNDO_TRIES or not approval.reference:
+                return
             try:
                 device = await self._reach()
             except HwError:
@@ -357,14 +359,25 @@ class Terminal(ABC):
 
     def _undone_by_hand(self, found: Attempt) -> Outcome:
         name = found.intent.attempt
-        if self.can_reverse and found.undo_tries <= UNDO_TRIES:
+        if not self._by_hand(found):
             return Unknown(
                 f"Attempt {name} was paid, and its reversal is not done yet.",
-                f"Karb tries again; or: {GIVE_BACK}",
+                "Karb tries again; do not give the money back by hand.",
             )
         return Refused(
             f"Attempt {name} was paid, and terminal {self.id} cannot reverse by itself.", GIVE_BACK
         )
+
+    def _idle_task(self, found: Attempt) -> bool:
+        """Whether it is to be given back, and the terminal is not about to have done so."""
+        return found.task and _undoing(found.intent.attempt, found.undo_tries) not in (
+            self.unresolved
+        )
+
+    def _by_hand(self, found: Attempt) -> bool:
+        """Whether only a person can give it back: the terminal will not be asked to any more."""
+        tries = self.can_reverse and found.approval is not None and found.approval.reference
+        return self._idle_task(found) and not (tries and found.undo_tries < UNDO_TRIES)
 
     def _has_no(self, what: str) -> Refused:
         return Refused(f"Terminal {self.id}: its protocol has no {what}.", GIVE_BACK)

@@ -28,7 +28,7 @@ from hw.payment import (
     Pending,
 )
 from hw.registry import DeviceConfig
-from hw.terminal import Terminal, wire_id
+from hw.terminal import UNDO_TRIES, Terminal, wire_id
 from tests.contract.rigs import Killed, Notebook
 
 ANSWERS = (
@@ -283,6 +283,10 @@ class PaymentsOfADay(RuleBasedStateMachine):
         assert set(self.world.back) <= self.cancelled
 
     @invariant()
+    def nobody_is_asked_to_give_back_what_was_given_back(self):
+        assert not set(self.terminal.tasks) & set(self.world.back)
+
+    @invariant()
     def one_open_payment_at_a_time(self):
         notes = [json.loads(note) for note in self.memory.notes.values()]
         assert sum(note["state"] in OPEN for note in notes) <= 1
@@ -309,7 +313,25 @@ class PaymentsOfADay(RuleBasedStateMachine):
 
 
 TestPaymentsOfADay = PaymentsOfADay.TestCase
-TestPaymentsOfADay.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestPaymentsOfADay.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+
+
+async def test_the_last_reversal_that_is_tried_is_heard_of_late():
+    """A person must not give back what the terminal gave back already."""
+    world, memory = World(), Notebook()
+    terminal = ScriptedTerminal(world, memory)
+    await terminal.open()
+    await terminal.pay(intent())
+    world.script = ["never arrives"] * (UNDO_TRIES - 1) + ["approve, power"]
+    for _ in range(UNDO_TRIES):
+        assert not isinstance(await terminal.reverse("A"), Done)
+    assert world.back == {"A": 1}
+    assert terminal.tasks == [], "it may be given back already: nobody must do it by hand"
+    assert await terminal.settle("A", None, by="Anna") == await terminal.pay(intent())
+    world.reachable = True
+    await terminal.pay(intent("B"))
+    assert terminal.tasks == []
+    assert await terminal.reverse("A") == Done("reversed")
 
 
 async def test_a_disk_that_is_full_lets_nothing_leave():
