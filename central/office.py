@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from central import VERSION, orders
-from central.catalogue import rates
+from central.catalogue import promotions, rates
 from central.catalogue.importer import parse
 from central.catalogue.publish import Published, publish
 from central.config import STORE, Folder
@@ -77,6 +77,10 @@ class Office:
                 kind = "application/json" if order.name.lower().endswith(".json") else "text/csv"
                 return msgspec.to_builtins(  # type: ignore[no-any-return]
                     await self.import_catalogue(order.content, kind, order.name_width)
+                )
+            case orders.PromotionsImport():
+                return msgspec.to_builtins(  # type: ignore[no-any-return]
+                    await self.import_promotions(order.content)
                 )
             case orders.VatSet():
                 return await self._set_vat(order)
@@ -239,6 +243,15 @@ class Office:
             return publish(unit, rows, width)
 
         return await self.ledger.write(work)
+
+    async def import_promotions(self, data: bytes) -> promotions.PromotionsPublished:
+        """Take in promotions: all of them, or nothing.
+
+        Raises:
+            BadImport: Something is wrong with the file; the mistakes are named.
+        """
+        read = await asyncio.to_thread(promotions.parse, data)
+        return await self.ledger.write(lambda unit: promotions.publish(unit, read))
 
     async def transfers(self, store: str | None = None) -> "list[papers.Transfer]":
         """Return what stores sent each other, and what of it arrived."""

@@ -42,6 +42,13 @@ class CatalogueImport(msgspec.Struct, frozen=True, tag="catalogue import"):
     """Characters of a name on the chain's narrowest fiscal printer; None: as last said."""
 
 
+class PromotionsImport(msgspec.Struct, frozen=True, tag="promotions import"):
+    """Take in promotions; all of the file or nothing."""
+
+    content: bytes
+    """JSON."""
+
+
 class VatSet(msgspec.Struct, frozen=True, tag="vat set"):
     """Say what a VAT code means from a day on, in every store."""
 
@@ -157,6 +164,7 @@ Order = (
     | EnrolCode
     | TokenCreate
     | CatalogueImport
+    | PromotionsImport
     | VatSet
     | VatList
     | Status

@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from central import VERSION
 from central.catalogue.article import CatalogueDocument
+from central.catalogue.promotions import PromotionsDocument, PromotionsPublished
 from central.catalogue.publish import Published
 from central.ledger import baskets, customers, papers, reading, selling, waiting
 from central.ledger.selling import MAX_LIMIT
@@ -306,6 +307,14 @@ ROUTES: tuple[Route, ...] = (
         scope="write",
         request=CatalogueDocument,
         also_takes=("text/csv",),
+    ),
+    Route(
+        method="post",
+        path="/v1/promotions",
+        summary="Take in promotions: all of them or nothing",
+        answers={200: PromotionsPublished},
+        scope="write",
+        request=PromotionsDocument,
     ),
     Route(
         method="post",

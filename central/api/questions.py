@@ -8,6 +8,7 @@ from aiohttp import web
 from central.api.machines import json, read_body
 from central.api.refusals import Bad
 from central.catalogue.importer import MAX_BYTES
+from central.catalogue.promotions import MAX_BYTES as MAX_PROMOTIONS
 from central.config import STORE
 from central.ledger import baskets, customers, papers, reading, selling, waiting
 from central.ledger.errors import NotFound
@@ -119,6 +120,13 @@ class Questions:
         content_type = request.headers.get("Content-Type", "")
         body = await read_body(request, MAX_BYTES)
         return json(await self._office.import_catalogue(body, content_type))
+
+    async def promotions(self, request: web.Request) -> web.Response:
+        """Take in promotions: all of them or nothing."""
+        if request.content_type != "application/json":
+            raise Bad(415, f"Content-Type {request.content_type!r}: expected application/json.")
+        body = await read_body(request, MAX_PROMOTIONS)
+        return json(await self._office.import_promotions(body))
 
     async def _store(self, request: web.Request, *, required: bool) -> str | None:
         store = request.query.get("store")

@@ -49,6 +49,7 @@ app = typer.Typer(
 store = typer.Typer(help="Stores.", no_args_is_help=True)
 token = typer.Typer(help="Tokens for programs and people.", no_args_is_help=True)
 catalogue = typer.Typer(help="What is sold, and for how much.", no_args_is_help=True)
+promotions = typer.Typer(help="What is given.", no_args_is_help=True)
 node = typer.Typer(help="Machines in stores.", no_args_is_help=True)
 customer = typer.Typer(help="Customers.", no_args_is_help=True)
 stream = typer.Typer(help="Streams that are over.", no_args_is_help=True)
@@ -62,6 +63,7 @@ for name, group in {
     "store": store,
     "token": token,
     "catalogue": catalogue,
+    "promotions": promotions,
     "node": node,
     "customer": customer,
     "stock": stock,
@@ -180,13 +182,23 @@ def catalogue_import(
     """Take in a catalogue: all of it, or nothing and every mistake named."""
 
     def work() -> dict[str, Any]:
-        try:
-            content = file.read_bytes()
-        except OSError as error:
-            raise BadConfig(f"{file}: {error.strerror}.") from error
-        return desk.ask(Folder(data), orders.CatalogueImport(file.name, content, name_width))
+        return desk.ask(Folder(data), orders.CatalogueImport(file.name, _content(file), name_width))
 
     _answer(work, as_json, show.catalogue_import)
+
+
+@promotions.command("import")
+def promotions_import(
+    file: Annotated[Path, typer.Argument(help="JSON, as POST /v1/promotions takes it.")],
+    data: Data,
+    as_json: AsJson = False,
+) -> None:
+    """Take in promotions: all of them, or nothing and every mistake named."""
+
+    def work() -> dict[str, Any]:
+        return desk.ask(Folder(data), orders.PromotionsImport(_content(file)))
+
+    _answer(work, as_json, show.promotions_import)
 
 
 @vat.command("set")
@@ -406,6 +418,13 @@ class Faults(Exception):
     def __init__(self, told: dict[str, Any]) -> None:
         super().__init__("\n".join(told["faults"]))
         self.told = told
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise BadConfig(f"{file}: {error.strerror}.") from error
 
 
 def _answer(

@@ -43,6 +43,16 @@ def catalogue_import(told: dict[str, Any]) -> str:
     )
 
 
+def promotions_import(told: dict[str, Any]) -> str:
+    """Of `promotions import`."""
+    if not told["revision"]:
+        return f"{told['rows']} rows, nothing new or changed."
+    return (
+        f"{told['rows']} rows: {told['changed']} promotions new or changed, "
+        f"revision {told['revision']}."
+    )
+
+
 def status(told: dict[str, Any]) -> str:
     """Of `status`."""
     rows = [("store", "name", "link", "sales", "lines", "value", "quarantined")]

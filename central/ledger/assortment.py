@@ -4,13 +4,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, func, select
 
 from central.ledger import bulk
-from central.ledger.tables import ARTICLES, OWN, PRICES, VAT_RATES
+from central.ledger.tables import ARTICLES, OWN, PRICES, PROMOTIONS, VAT_RATES
 from central.ledger.unit import Listed
 from sync.chain import ALL
 from sync.facts.catalogue import Article
+from sync.facts.promotion import PromotionTold
 from sync.rules.fiscal_name import WIDTH
 from sync.rules.vat import Rate, told
 
@@ -145,6 +147,16 @@ def vat_table(connection: Connection) -> tuple[Rate, ...]:
     return told((row.code, row.since, row.basis_points, bool(row.exempt)) for row in rows)
 
 
+def promotions(connection: Connection) -> dict[str, PromotionTold]:
+    """Return what was last told of each promotion, by id."""
+    rows = connection.execute(select(PROMOTIONS.c.body).where(PROMOTIONS.c.store == ALL))
+    told = [_PROMOTION.decode(row.body) for row in rows]
+    return {one.promotion.id: one for one in told}
+
+
+_PROMOTION = msgspec.msgpack.Decoder(PromotionTold)
+
+
 def name_width(connection: Connection) -> int:
     """Return how many characters a fiscal name has on the chain's narrowest printer."""
     kept = connection.execute(
@@ -170,6 +182,6 @@ def last_revision(connection: Connection) -> int:
     """Return the newest revision; 0: there is none."""
     found = [
         connection.execute(select(func.max(table.c.revision)).where(table.c.store == ALL)).scalar()
-        for table in (ARTICLES, PRICES, VAT_RATES)
+        for table in (ARTICLES, PRICES, VAT_RATES, PROMOTIONS)
     ]
     return max(revision or 0 for revision in found)

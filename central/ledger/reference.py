@@ -17,6 +17,7 @@ from central.ledger.tables import (
     LIVES,
     NODES,
     PRICES,
+    PROMOTIONS,
     REVOKED,
     STORES,
     VAT_RATES,
@@ -32,12 +33,14 @@ from sync.facts.node import (
     StoreDescribed,
     StreamClosed,
 )
+from sync.facts.promotion import PromotionTold
 from sync.rules.fiscal_name import compared
 
 KINDS = (
     Articles,
     Prices,
     VatRates,
+    PromotionTold,
     StoreDescribed,
     NodeEnrolled,
     NodeRevoked,
@@ -98,6 +101,10 @@ def apply(unit: Unit, entries: Sequence[Entry]) -> None:  # noqa: C901 - one cas
                     *author,
                 )
                 for rate in body.rates
+            )
+        elif isinstance(body, PromotionTold):
+            rows.setdefault(PROMOTIONS, []).append(
+                (store, body.promotion.id, body.revision, entry.fact.body, hlc, *author)
             )
         elif isinstance(body, StoreDescribed):
             rows.setdefault(STORES, []).append(
@@ -206,6 +213,7 @@ _CONFLICTS: dict[Table, str] = {
     VAT_RATES: _latest(
         VAT_RATES, "store, code, since, revision", f"basis_points, exempt, {_PLACE}"
     ),
+    PROMOTIONS: _latest(PROMOTIONS, "store, id", f"hlc, {_PLACE}"),
     STORES: _latest(STORES, "store", f"hlc, {_PLACE}"),
     NODES: _latest(NODES, "store, subject", f"hlc, {_PLACE}"),
     LIVES: "ON CONFLICT DO NOTHING",  # it is the first fact of its stream

@@ -307,6 +307,15 @@ VAT_RATES = _table(
     _int("exempt"),
     *_author(),
 )
+PROMOTIONS = _table(
+    "promotions",
+    _text("store", primary_key=True),
+    _text("id", primary_key=True),
+    _int("revision"),
+    _blob("body"),
+    _int("hlc"),
+    *_author(),
+)
 STALE_PRICES = _table(
     "stale_prices",
     _text("store", primary_key=True),
@@ -450,6 +459,7 @@ VIEWS = (
     ARTICLES,
     PRICES,
     VAT_RATES,
+    PROMOTIONS,
     STALE_PRICES,
     STORES,
     NODES,

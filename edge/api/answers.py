@@ -15,11 +15,13 @@ from edge.till.selling import answer as tell
 from sync.rules.vat import Rate, UnknownVat, receipt_vat
 
 
-class SoldDiscount(msgspec.Struct, frozen=True):
+class SoldDiscount(msgspec.Struct, frozen=True, omit_defaults=True):
     """A part of a line's price that was let go."""
 
     reason: str
     amount_minor: int
+    promotion: str = ""
+    """Which one gave it, while it is in the basket; empty: a person."""
 
 
 class SoldLine(msgspec.Struct, frozen=True):
@@ -541,7 +543,8 @@ def _basket_line(line: Line) -> BasketLine:
         quantity_milli=line.quantity_milli,
         unit_minor=item.unit_minor,
         deposit_minor=item.deposit_minor,
-        discounts=tuple(SoldDiscount(d.reason, d.amount_minor) for d in line.discounts),
+        discounts=tuple(SoldDiscount(d.reason, d.amount_minor) for d in line.discounts)
+        + tuple(SoldDiscount(g.name, g.amount_minor, g.promotion) for g in line.offered),
         total_minor=line.sold().total_minor,
         age_min=item.age_min,
         age_checked=line.age_checked,

@@ -33,6 +33,7 @@ from edge.store.unit import (
     SaleView,
     Unit,
     article_view,
+    promotions,
     sale_view,
     settings_view,
     vat_table,
@@ -53,6 +54,7 @@ from sync.facts.sale import Stage
 from sync.identity import Identity
 from sync.merge.document import Document
 from sync.merge.history import History
+from sync.rules.promotion import Promotion
 from sync.rules.vat import Rate
 
 T = TypeVar("T")
@@ -756,6 +758,10 @@ class Store:
     async def vat_table(self) -> tuple[Rate, ...]:
         """Return what VAT codes mean, from which day on."""
         return await self._read(vat_table)
+
+    async def promotions(self) -> tuple[Promotion, ...]:
+        """Return every promotion that was told and not withdrawn, whenever it holds."""
+        return await self._read(promotions)
 
     async def stock(self, sku: str) -> StockView | None:
         """Return the stock of an article; None if no fact ever touched it."""

@@ -24,10 +24,12 @@ from sync.facts import Body
 from sync.facts.document import DocumentChanged
 from sync.facts.node import StoreDescribed
 from sync.facts.person import NONCE_BYTES, Sealed, seal
+from sync.facts.promotion import PromotionTold
 from sync.facts.sale import Sale, Stage
 from sync.facts.stock import TransferAnnounced
 from sync.merge.document import Document, Edit, Value, pieces
 from sync.merge.history import History
+from sync.rules.promotion import Promotion
 from sync.rules.vat import Rate, told
 
 OWN_TIME = "own time"
@@ -103,6 +105,8 @@ class ArticleView(NamedTuple):
     listed_name: str
     """The fiscal name that revision `price_version` of the catalogue had: a sale line
     leaves its name empty where the receipt prints this one."""
+
+    group: str = ""
 
 
 class DocumentView(NamedTuple):
@@ -636,7 +640,7 @@ def article_view(db: sqlite3.Connection, code_or_sku: str, at_ms: int) -> Articl
             return None
     if row is None:
         return None
-    sku, revision, name, fiscal_name, unit, vat, codes, deposit, age = row
+    sku, revision, name, fiscal_name, unit, vat, codes, deposit, age, group = row
     price = db.execute(
         "SELECT unit_minor, revision FROM prices WHERE sku = ? AND from_ms <= ? "
         "ORDER BY from_ms DESC, revision DESC LIMIT 1",
@@ -660,12 +664,13 @@ def article_view(db: sqlite3.Connection, code_or_sku: str, at_ms: int) -> Articl
         unit_minor,
         version,
         found[0] if found else "",
+        group,
     )
 
 
 def _article(db: sqlite3.Connection, sku: str, at_ms: int) -> tuple[Any, ...] | None:
     """Return the row in force."""
-    columns = "sku, revision, name, fiscal_name, unit, vat, codes, deposit_minor, age_min"
+    columns = "sku, revision, name, fiscal_name, unit, vat, codes, deposit_minor, age_min, grouping"
     row: tuple[Any, ...] | None = db.execute(
         f"SELECT {columns} FROM articles WHERE sku = ? AND from_ms <= ? "
         "ORDER BY from_ms DESC, revision DESC LIMIT 1",
@@ -680,3 +685,13 @@ def vat_table(db: sqlite3.Connection) -> tuple[Rate, ...]:
         "SELECT code, since, basis_points, exempt FROM vat_rates ORDER BY code, since, revision"
     ).fetchall()
     return told((code, since, points, bool(exempt)) for code, since, points, exempt in rows)
+
+
+def promotions(db: sqlite3.Connection) -> tuple[Promotion, ...]:
+    """Return the promotions that were told and not withdrawn, by id."""
+    found = db.execute("SELECT body FROM promotions ORDER BY id").fetchall()
+    told = [_PROMOTION.decode(body) for (body,) in found]
+    return tuple(one.promotion for one in told if not one.withdrawn)
+
+
+_PROMOTION = msgspec.msgpack.Decoder(PromotionTold)

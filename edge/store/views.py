@@ -36,6 +36,7 @@ from sync.facts.order import (
     PromiseMade,
 )
 from sync.facts.person import PersonForgotten
+from sync.facts.promotion import PromotionTold
 from sync.facts.rights import Move, RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import (
     PaymentSettled,
@@ -57,6 +58,7 @@ DERIVED = (
     "codes",
     "prices",
     "vat_rates",
+    "promotions",
     "sales",
     "tills",
     "settled",
@@ -192,6 +194,8 @@ class Views:
                         for r in body.rates
                     ],
                 )
+            case PromotionTold():
+                self._latest("promotions", ("id",), (body.promotion.id,), stream, fact)
             case NodeEnrolled():
                 identity = read(certificate(body.certificate))
                 self._db.execute(

@@ -15,6 +15,8 @@ from edge.till.errors import NotCovered, NotFound, NotPossible, TillError, Unkno
 from sync.facts.sale import Discount, Payment, SaleLine
 from sync.merge.sales import NEEDS_APPROVAL
 from sync.rules.money import line_total_minor
+from sync.rules.offers import Bought, Given, Offers
+from sync.rules.promotion import Moment
 
 MAX_LINES = 500
 MAX_QUANTITY_MILLI = 10**9
@@ -43,6 +45,7 @@ class Item:
     deposit_minor: int = 0
     age_min: int = 0
     price_version: int = 0
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,9 @@ class Line:
     age_checked: int = 0
     """Years the cashier confirmed."""
 
+    offered: tuple[Given, ...] = ()
+    """What promotions give, made anew with every change (`offer`)."""
+
     @property
     def gross_minor(self) -> int:
         """Goods before discounts, without deposits."""
@@ -65,7 +71,7 @@ class Line:
 
     @property
     def discounts_minor(self) -> int:
-        """What was let go."""
+        """What the cashier let go."""
         return sum(discount.amount_minor for discount in self.discounts)
 
     def sold(self) -> SaleLine:
@@ -75,7 +81,8 @@ class Line:
             sku=item.sku,
             quantity_milli=self.quantity_milli,
             unit_minor=item.unit_minor,
-            discounts=self.discounts,
+            discounts=self.discounts
+            + tuple(Discount(given.name, given.amount_minor) for given in self.offered),
             name=item.carried_name,
             unit=item.unit,
             vat=item.vat,
@@ -257,6 +264,31 @@ def step(basket: Basket, *events: Event) -> tuple[Basket, tuple[Effect, ...]]:
     except TillError as error:
         return replace(basket, notice=str(error)), (Refuse(error),)
     return after, effects
+
+
+def offer(basket: Basket, offers: Offers, moment: Moment) -> Basket:
+    """Give what promotions give at this moment; what is being paid stays as it was shown."""
+    if basket.paying is not None:
+        return basket
+    bought = [
+        Bought(
+            line.item.sku,
+            line.quantity_milli,
+            line.item.unit_minor,
+            line.item.group,
+            line.item.age_min,
+            line.discounts_minor,
+        )
+        for line in basket.lines
+    ]
+    cuts = offers.given(bought, moment)
+    return replace(
+        basket,
+        lines=tuple(
+            replace(line, offered=tuple(cut for cut in cuts if cut.line == at))
+            for at, line in enumerate(basket.lines)
+        ),
+    )
 
 
 def _step(basket: Basket, event: Event) -> tuple[Basket, tuple[Effect, ...]]:

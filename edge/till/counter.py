@@ -16,10 +16,10 @@ from edge.till.basket import NotScanned, Scanned
 from edge.till.errors import NotFound, NotPossible
 from edge.till.printing import INTENDED, Job, Printing
 from edge.till.till import Till, resolve
+from edge.till.told import Told
 from hw.device import ReceiptPrinter, Scan
 from hw.spooler import Spooler
 from hw.supervisor import DeviceStatus
-from sync.chain import Head
 from sync.facts.node import StoreDescribed
 from sync.facts.sale import Stage
 from sync.merge.sales import Next
@@ -53,6 +53,7 @@ class Counter:
         """
         self._store, self._clock, self._fresh = store, clock, fresh
         self.asking = Asking(store, fresh)
+        self._told = Told(store, clock)
         self._spooler: Spooler | None = None
         self._printer: Callable[[str], ReceiptPrinter | None] = lambda _: None
         self.tills = {
@@ -62,12 +63,11 @@ class Counter:
                 clock,
                 Printing(till, store, partial(self._printer_of, till), language=language),
                 self.asking,
+                self._told,
             )
             for till in tills
         }
         self._tasks: list[asyncio.Task[None]] = []
-        self._settings: StoreDescribed | None = None
-        self._heard: set[Head] = set()
 
     def use(self, spooler: Spooler, printer: Callable[[str], ReceiptPrinter | None]) -> None:
         """Print by the spool, on what `hw.supervisor.Supervisor.printer` gives for a till."""
@@ -128,16 +128,8 @@ class Counter:
         return await resolve(self._store, self._clock.now().ms, code)
 
     async def settings(self) -> StoreDescribed:
-        """Return what head office says of this store.
-
-        Read again only when somebody else's facts have come in: ours never change it.
-        """
-        ours = self._store.key.node
-        heard = {head for head in self._store.heads() if head.stream.node != ours}
-        if self._settings is None or self._heard != heard:
-            self._settings = await self._store.settings()
-            self._heard = heard
-        return self._settings
+        """Return what head office says of this store."""
+        return await self._told.settings()
 
     async def waiting(self) -> list[tuple[SaleView, Next]]:
         """Return the open sales and what each waits for."""

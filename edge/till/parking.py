@@ -221,6 +221,7 @@ def _article(item: Item) -> rules.Article:
         deposit_minor=item.deposit_minor,
         age_min=item.age_min,
         price_version=item.price_version,
+        group=item.group,
     )
 
 
@@ -235,6 +236,7 @@ def _item(article: rules.Article) -> Item:
         deposit_minor=article.deposit_minor,
         age_min=article.age_min,
         price_version=article.price_version,
+        group=article.group,
     )
 
 

@@ -36,8 +36,11 @@ from edge.till.printing import INTENDED, Job, Printing
 from edge.till.request import PayRequest
 from edge.till.selling import Recorded, again, digest
 from edge.till.stages import tender
+from edge.till.told import Told
 from sync.facts.sale import Stage
 from sync.rules.barcode import BadBarcode, parse
+from sync.rules.offers import Offers
+from sync.rules.promotion import Moment
 
 MAX_WAITING = 200
 """Scans and commands of one till that nobody has looked at yet."""
@@ -60,7 +63,13 @@ class Till:
     """The basket of one till. `run` is its task."""
 
     def __init__(
-        self, id_: str, store: Store, clock: Clock, printing: Printing, asking: Asking
+        self,
+        id_: str,
+        store: Store,
+        clock: Clock,
+        printing: Printing,
+        asking: Asking,
+        told: Told,
     ) -> None:
         """Begin with an empty basket."""
         self.id = id_
@@ -69,7 +78,7 @@ class Till:
         """The sale before this basket, since the program started."""
 
         self.printing = printing
-        self._store, self._clock, self._asking = store, clock, asking
+        self._store, self._clock, self._asking, self._told = store, clock, asking, told
         self._asked: asyncio.Queue[_Ask] = asyncio.Queue(MAX_WAITING)
 
     def scanned(self, code: str) -> None:
@@ -175,14 +184,15 @@ class Till:
             case Recall():
                 await self._recall(what)
             case str():
-                self._step(await resolve(self._store, self._clock.now().ms, what))
+                scanned = await resolve(self._store, self._clock.now().ms, what)
+                self._changed(await self._told.offers(), scanned)
             case _:
                 await self._change(*what)
         return None
 
     async def _change(self, *events: Event) -> None:
         recalled = self.basket.recalled
-        self._step(*events)
+        self._changed(await self._told.offers(), *events)
         if recalled is not None and self.basket.recalled is None:
             await self._store.write(lambda unit: parking.end(unit, recalled, b""))
 
@@ -201,7 +211,13 @@ class Till:
             lambda unit: parking.recall(unit, self.id, asked)
         )
         lines, notice = parking.restored(parked)
-        self._step(Restore(recalled=recalled, lines=lines, notice=notice))
+        back = Restore(recalled=recalled, lines=lines, notice=notice)
+        self._changed(await self._told.offers(), back)
+
+    def _changed(self, told: tuple[Offers, Moment], *events: Event) -> None:
+        """Change the basket and what promotions give, at once: nobody sees one without both."""
+        self._step(*events)
+        self.basket = rules.offer(self.basket, *told)
 
     def _step(self, *events: Event) -> Sell | None:
         self.basket, effects = rules.step(self.basket, *events)
@@ -280,4 +296,5 @@ def _item(article: ArticleView, unit_minor: int) -> Item:
         deposit_minor=article.deposit_minor,
         age_min=article.age_min,
         price_version=article.price_version,
+        group=article.group,
     )

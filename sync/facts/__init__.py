@@ -32,6 +32,7 @@ from sync.facts.order import (
     PromiseMade,
 )
 from sync.facts.person import PersonForgotten, Sealed, opens, sealed_in
+from sync.facts.promotion import PromotionTold
 from sync.facts.rights import RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import PaymentSettled, Sale, SaleClosed, SaleFiscalised, SaleVoided
 from sync.facts.stock import GoodsMoved, GoodsReceived, TransferAnnounced
@@ -40,6 +41,7 @@ Body = (
     Articles
     | Prices
     | VatRates
+    | PromotionTold
     | NodeEnrolled
     | NodeRevoked
     | IncarnationBegan
@@ -79,6 +81,7 @@ KINDS: dict[tuple[str, int], type[Body]] = {
     ("articles", 2): Articles,
     ("prices", 1): Prices,
     ("vat.rates", 1): VatRates,
+    ("promotion", 1): PromotionTold,
     ("node.enrolled", 1): NodeEnrolled,
     ("node.revoked", 1): NodeRevoked,
     ("node.began", 1): IncarnationBegan,

@@ -9,6 +9,7 @@ from sync.chain import StreamId
 from sync.facts.catalogue import Articles, Prices, VatRates
 from sync.facts.node import NodeEnrolled, NodeRevoked, StoreDescribed, StreamClosed
 from sync.facts.order import OrderPlaced, PromiseBroken, PromiseEnded, PromiseMade
+from sync.facts.promotion import PromotionTold
 from sync.facts.rights import StockPolicy
 from sync.facts.stock import TransferAnnounced
 
@@ -16,6 +17,7 @@ HEAD_OFFICES = (
     Articles,
     Prices,
     VatRates,
+    PromotionTold,
     StoreDescribed,
     NodeEnrolled,
     NodeRevoked,

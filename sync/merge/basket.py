@@ -29,6 +29,7 @@ class Article(msgspec.Struct, frozen=True):
     deposit_minor: _Minor = 0
     age_min: Annotated[int, Meta(ge=0, le=150)] = 0
     price_version: Annotated[int, Meta(ge=0, le=1 << 53)] = 0
+    group: str = ""
 
 
 class Line(NamedTuple):

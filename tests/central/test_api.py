@@ -9,6 +9,7 @@ import pytest
 from central import orders
 from central.ledger import reading, selling
 from central.ledger.tables import FACTS, PRICES, TOKENS
+from sync.facts import decode
 from sync.facts.sale import Fiscal, SaleClosed, SaleFiscalised, Stage
 from tests.central.machine import context_for, delivery, sale
 from tests.central.test_enrolment import rows
@@ -25,6 +26,38 @@ async def send(lab, body, content_type, token=None):
         token=token or await lab.token("write"),
     )
     return answer.status, msgspec.json.decode(got)
+
+
+async def test_promotions_become_facts_that_a_store_hears(lab):
+    machine = await lab.machine()
+    await send(lab, CSV, "text/csv")
+    row = {"id": "P1", "name": "-20%", "kind": "percent", "basis_points": 2000}
+    told = {"data": msgspec.json.encode({"promotions": [row]})}
+    json_ = {"headers": {"Content-Type": "application/json"}}
+    token = await lab.token("write")
+    answer, got = await lab.ask("POST", "/v1/promotions", **told, **json_, token=token)
+    assert answer.status == 200
+    published = msgspec.json.decode(got)
+    assert (published["rows"], published["changed"]) == (1, 1)
+    _, events, _ = await machine.exchange()
+    heard = [
+        decode(fact).promotion
+        for event in events
+        if hasattr(event, "batch")
+        for fact in event.batch.facts
+        if fact.kind == "promotion"
+    ]
+    assert [(one.id, one.basis_points) for one in heard] == [("P1", 2000)]
+    told = {"data": msgspec.json.encode({"promotions": [row | {"kind": "gratis"}]})}
+    answer, got = await lab.ask("POST", "/v1/promotions", **told, **json_, token=token)
+    (wrong,) = msgspec.json.decode(got)["errors"]
+    assert answer.status == 422
+    assert (wrong["where"], wrong["value"]) == ("row 1, kind", "gratis")
+    answer, _ = await lab.ask("POST", "/v1/promotions", **told, token=token)
+    assert answer.status == 415
+    reader = await lab.token("read")
+    answer, _ = await lab.ask("POST", "/v1/promotions", **told, **json_, token=reader)
+    assert answer.status == 403
 
 
 async def test_a_catalogue_becomes_facts_once(lab):

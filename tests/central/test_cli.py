@@ -122,6 +122,18 @@ def test_a_catalogue_from_a_file(made, tmp_path):
     assert "none.csv" in json.loads(done.stdout)["error"]
 
 
+def test_promotions_from_a_file(made, tmp_path):
+    data = shutil.copytree(made, tmp_path / "central")
+    file = tmp_path / "promocje.json"
+    row = {"id": "P1", "name": "-20%", "kind": "percent", "basis_points": 2000}
+    file.write_text(json.dumps({"promotions": [row]}))
+    told = karb("promotions", "import", file, data=data, as_json=False, check=0)
+    assert "1 promotions new or changed" in told.stdout
+    file.write_text(json.dumps({"promotions": [row | {"basis_points": 20_000}]}))
+    done = karb("promotions", "import", file, data=data, check=4)
+    assert "row 1, basis_points: got '20000'" in json.loads(done.stdout)["error"]
+
+
 def test_transfers_are_listed(made, tmp_path):
     data = shutil.copytree(made, tmp_path / "central")
     assert answer("stock", "transfers", data=data) == {"transfers": []}

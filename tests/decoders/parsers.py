@@ -29,7 +29,7 @@ from central.api import contract as central_contract
 from central.api import session as cookies
 from central.api.machines import decoded as central_decoded
 from central.api.refusals import Bad
-from central.catalogue import importer, rates
+from central.catalogue import importer, promotions, rates
 from central.ledger import selling
 from central.ledger.errors import Refused as CentralRefused
 from central.nodes.authority import BadRequest, read_request
@@ -63,7 +63,7 @@ from sync.merge import basket
 from sync.merge.document import Value
 from sync.rules import barcode, vat
 from tests.central import machine
-from tests.central.catalogue import test_importer
+from tests.central.catalogue import test_importer, test_promotions
 from tests.sync import test_checkpoint, test_stick
 from tests.sync.strategies import STREAM
 from tests.sync.test_facts import CHANGE, EXAMPLES
@@ -430,6 +430,10 @@ def _json_catalogue() -> list[bytes]:
     return [test_importer._json(row), test_importer._json(row, row | {"sku": "N"})]
 
 
+def _json_promotions() -> list[bytes]:
+    return [json.dumps({"promotions": [test_promotions.THREE]}).encode()]
+
+
 def _service(name: str, said: str) -> None:
     discovery._node(name)
     discovery._speaks(said, (1, 1))
@@ -641,6 +645,13 @@ PARSERS: tuple[Parser, ...] = (
         _json_catalogue,
         (importer.BadImport,),
     ),
+    Parser(
+        "JSON promotions",
+        "central.catalogue.promotions",
+        promotions.parse,
+        _json_promotions,
+        (importer.BadImport,),
+    ),
     Parser("karb.toml", "edge.config", _toml, _config, (edge_config.BadConfig,)),
     Parser(
         "an address to listen on, store",
@@ -731,6 +742,7 @@ OWN = {
     "edge.store.store": "rows of its own database",
     "edge.store.unit": "rows of its own database",
     "edge.store.witness": "its own file, under a check sum",
+    "central.ledger.assortment": "bodies that the views have taken",
     "central.cli.desk": "the answers of this machine's own head office",
     "central.ledger.carried": "rows of its own database",
     "central.ledger.published": "rows of its own database",

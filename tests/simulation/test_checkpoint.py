@@ -33,8 +33,10 @@ from sync.facts.catalogue import (
     VatRate,
     VatRates,
 )
+from sync.facts.promotion import PromotionTold
 from sync.facts.sale import PaymentSettled, SaleClosed, SaleVoided, Stage
 from sync.facts.stock import GoodsReceived, ReceivedLine, ReceivedLines
+from sync.rules.promotion import Kind, Promotion
 from tests.edge.store.rig import NOW, sale
 from tests.simulation.checkpoints import differing, rows_of
 from tests.simulation.test_exchange import Node, World, made  # noqa: F401 - a fixture
@@ -83,6 +85,7 @@ async def told_by_office(world):
             ),
             Prices(revision, PriceColumns.of((Price("1", 100 + revision), Price("2", 5, NOW)))),
             VatRates(revision, (VatRate("23", 2200 + revision, 20270101),)),
+            PromotionTold(revision, Promotion("P", "P", Kind.PERCENT, basis_points=revision)),
         ]
     )
     await world.ledger.write(lambda unit: author.write(unit, ALL, [(rng.randbytes(16), body)]))

@@ -56,6 +56,7 @@ from sync.facts.order import (
     PromiseMade,
 )
 from sync.facts.person import Buyer, PersonForgotten, Sealed, seal, unseal
+from sync.facts.promotion import PromotionTold
 from sync.facts.rights import (
     CellLines,
     Mode,
@@ -87,6 +88,7 @@ from sync.facts.stock import (
     TransferAnnounced,
 )
 from sync.merge.document import FIELDS, Put, opened
+from sync.rules.promotion import Kind, Part, Promotion
 from tests.sync.strategies import STREAM, sales
 
 CHANGE = opened().change(b"a" * 16, [Put(FIELDS, "note", "Ola")])
@@ -113,6 +115,10 @@ EXAMPLES = [
     Articles(1, ArticleColumns.of((Article("1", "Chleb", "CHLEB", "szt", "5", ("5901",)),))),
     Prices(1, PriceColumns.of((Price("1", 499), Price("2", 1299, 5)))),
     VatRates(2, (VatRate("23", 2200, 20270101), VatRate("zw", 0, 20270101, exempt=True))),
+    PromotionTold(
+        3,
+        Promotion("P1", "3 za 2", Kind.N_FOR_M, (Part(("1",), ("nabiał",)),), take=3, pay=2),
+    ),
     GoodsMoved(Movement.SENT, 1, 5, CellLines.by_cell({"1": 1000}), place="S2"),
     RightsMoved(Move.GIVEN, CellLines.by_cell({"1": 1000, "2": 5}), STREAM),
     TransferAnnounced("S2", 1, CellLines.by_cell({"1": 1000})),

@@ -1,0 +1,23 @@
+"""Promotions: what was last told of each."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0010"
+down_revision = "0008"
+
+
+def upgrade() -> None:
+    """Make the table; what it tells of, no program before this one could write."""
+    op.create_table(
+        "promotions",
+        sa.Column("store", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("id", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("hlc", sa.BigInteger(), nullable=False),
+        sa.Column("node", sa.LargeBinary(), nullable=False),
+        sa.Column("incarnation", sa.BigInteger(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sqlite_with_rowid=False,
+    )
