@@ -63,10 +63,10 @@ class Times:
         return clock
 
 
-async def tell(store, *told):
+async def tell(store, *told, scope=STORE):
     """Have head office say something: events (16 bytes) and bodies, by its own stream and key."""
     await store.write(lambda unit: unit.root(HEAD_OFFICE.node, ALL, HEAD_OFFICE.public))
-    stream = StreamId(HEAD_OFFICE.node, 1, STORE)
+    stream = StreamId(HEAD_OFFICE.node, 1, scope)
     held = [head for head in store.heads() if head.stream == stream]
     head = held[0] if held else Head(stream, 0, genesis(stream))
     facts = [

@@ -1,19 +1,16 @@
 """Promotions at the till: as told, at the store's hour, in the basket, the sale and on the slip."""
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
-from edge.keys import NodeKey
 from edge.till import basket as rules
 from edge.till.parking import Park, Recall
 from edge.till.receipt import Paper, slip
 from hw.slip import Columns
-from sync.chain import ALL, Batch, Fact, Head, StreamId, extend, genesis, sign
-from sync.facts import encode, kind_of
+from sync.chain import ALL
 from sync.facts.catalogue import Article, ArticleColumns, Articles
 from sync.facts.promotion import PromotionTold
 from sync.rules.promotion import Kind, Part, Promotion
-from tests.edge.till.shop import EAN, NOON_MS, STORE, Times, described
+from tests.edge.till.shop import EAN, NOON_MS, STORE, Times, described, tell
 from tests.edge.till.test_till import counter_in, pay
 
 THREE = Promotion("3ZA2", "3 za 2", Kind.N_FOR_M, (Part(skus=("MLEKO",)),), take=3, pay=2)
@@ -24,29 +21,16 @@ HAPPY = Promotion(
 
 
 class Office:
-    """Head office's stream of all stores, as a node takes it in."""
+    """Head office, whose word on promotions is for all stores."""
 
     def __init__(self, store):
-        self.store, self.private = store, Ed25519PrivateKey.from_private_bytes(bytes(31) + b"\x0b")
-        self.key = NodeKey.of(self.private)
-        self.head = None
+        self.store, self.told = store, 0
 
     async def tell(self, *promotions, revision=2000, withdrawn=False):
-        if self.head is None:
-            await self.store.write(lambda unit: unit.root(self.key.node, ALL, self.key.public))
-            stream = StreamId(self.key.node, 1, ALL)
-            self.head = Head(stream, 0, genesis(stream))
-        stream, before, before_hash = self.head.stream, self.head.seq, self.head.hash
-        facts = []
-        for seq, promotion in enumerate(promotions, start=before + 1):
-            body = PromotionTold(revision, promotion, withdrawn)
-            kind, version = kind_of(body)
-            event = b"promotion %06d" % seq
-            facts.append(Fact(seq, (NOON_MS + seq) << 16, kind, version, event, encode(body)))
-        hashes = extend(before_hash, facts)
-        self.head = Head(stream, facts[-1].seq, hashes[-1])
-        batch = Batch(stream, facts, sign(self.private, self.head))
-        await self.store.receive(batch, {})
+        bodies = [PromotionTold(revision, promotion, withdrawn) for promotion in promotions]
+        events = [b"promotion %06d" % (self.told + n) for n in range(len(bodies))]
+        self.told += len(bodies)
+        await tell(self.store, *zip(events, bodies, strict=True), scope=ALL)
 
 
 async def scans(till, *codes):
@@ -115,9 +99,7 @@ async def test_a_basket_put_aside_gets_by_its_groups_when_it_is_taken_back(tmp_p
     grouped = Article("MLEKO", "Mleko", "Mleko", "szt", "5", (EAN[0],), group="nabiał")
     async with counter_in(tmp_path) as (counter, store):
         office = Office(store)
-        await store.write(
-            lambda unit: unit.append(Articles(1500, ArticleColumns.of((grouped,))), b"g" * 16)
-        )
+        await tell(store, (b"g" * 16, Articles(1500, ArticleColumns.of((grouped,)))))
         await office.tell(DAIRY)
         till, other = counter.till("T1"), counter.till("T2")
         assert (await scans(till, EAN[0])).total_minor == 350
