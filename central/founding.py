@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from central.config import Folder
 from central.ledger.errors import LedgerUnavailable
 from central.ledger.ledger import Ledger
-from central.nodes.authority import Authority
+from central.nodes.authority import Authority, write_secret
 
 
 def create(folder: Folder, hosts: list[str]) -> Authority:
@@ -24,7 +24,7 @@ def create(folder: Folder, hosts: list[str]) -> Authority:
                     f"--data {str(folder.path)!r}: holds a head office already; "
                     "choose another folder, or run it: karb-central run."
                 )
-            folder.hosts.write_text(json.dumps(hosts))
+            write_secret(folder.hosts, json.dumps(hosts).encode())
             authority = Authority.create(folder)
             authority.serve(hosts)
             der = authority.node_certificate.public_bytes(Encoding.DER)

@@ -32,7 +32,6 @@ nodes of a store find each other and exchange directly; `[[peers]]` names those 
 multicast does not reach.
 """
 
-import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -43,6 +42,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from edge import files
 from hw.registry import DRIVERS, DeviceConfig, place
 
 FILE = "karb.toml"
@@ -294,13 +294,7 @@ def write_devices(config: Config) -> None:
         if options:
             lines.append("[devices.options]")
             lines += [f"{_quoted(key)} = {_quoted(value)}" for key, value in options.items()]
-    path = config.data / DEVICES
-    beside = path.with_name(path.name + ".new")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write("\n".join(lines) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    files.replace(config.data / DEVICES, ("\n".join(lines) + "\n").encode())
 
 
 def _row(device: DeviceConfig) -> dict[str, Any]:

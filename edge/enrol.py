@@ -4,7 +4,6 @@ Whatever is interrupted here leaves either no node or a whole one: the certifica
 is the last file written.
 """
 
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from edge import files
 from edge.clock import Clock
 from edge.config import is_address
 from edge.keys import NodeKey
@@ -78,7 +78,7 @@ async def enrol(data: Path, central: str, code: str, name: str) -> Enrolled:
     central = central.rstrip("/")
     async with aiohttp.ClientSession() as client:
         authority = await _authority(client, central, parsed)
-        _write(data / tls.AUTHORITY, authority)
+        files.replace(data / tls.AUTHORITY, authority)
         said = await _asking(
             client,
             f"{central}/v1/enrol",
@@ -96,7 +96,7 @@ async def enrol(data: Path, central: str, code: str, name: str) -> Enrolled:
     if ours.node != key.node or ours.store != answer.store:
         raise EnrolRefused("Head office certified another machine than this one; try again.")
     key.save(data / tls.KEY)
-    _write(data / tls.CENTRAL, answer.central.encode())
+    files.replace(data / tls.CENTRAL, answer.central.encode())
     store = await Store.open(
         data / DATABASE,
         key,
@@ -108,7 +108,7 @@ async def enrol(data: Path, central: str, code: str, name: str) -> Enrolled:
         await store.write(lambda unit: unit.root(head_office.node, ALL, head_office.public_key))
     finally:
         await store.close()
-    _write(data / tls.CERTIFICATE, answer.certificate.encode())
+    files.replace(data / tls.CERTIFICATE, answer.certificate.encode())
     return Enrolled(
         node=key.node,
         store=answer.store,
@@ -130,7 +130,7 @@ async def renew(client: aiohttp.ClientSession, data: Path, central: str) -> None
     ours = judge(certificate, tls.certificate(data, tls.AUTHORITY), None)
     if ours.node != key.node:
         raise LinkRefused("Central renewed another machine's certificate; nothing was changed.")
-    _write(data / tls.CERTIFICATE, answer.certificate.encode())
+    files.replace(data / tls.CERTIFICATE, answer.certificate.encode())
 
 
 def answered(said: bytes) -> tuple[EnrolAnswer, x509.Certificate, x509.Certificate]:
@@ -213,16 +213,6 @@ def _put_aside(data: Path) -> None:
         aside.mkdir()
         for path in found:
             path.rename(aside / path.name)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replace a file in one step, on disk before this returns."""
-    beside = path.with_name(path.name + ".new")
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
 
 
 __all__ = ["DATABASE", "EnrolRefused", "Enrolled", "LinkUnreachable", "enrol", "renew"]

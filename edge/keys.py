@@ -1,6 +1,5 @@
 """The node's own key: made here, never leaves the machine."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from edge import files
 from sync.identity import node_id, raw_public
 
 _CURE = "put a backup of it in its place, or enrol this machine again in another folder"
@@ -54,8 +54,5 @@ class NodeKey:
     def save(self, path: Path) -> None:
         """Write the key, readable by its owner only, on disk before this returns."""
         text = self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        files.create(path, text, 0o600)
+        files.sync_names(path.parent)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edge import folder
+from edge import files, folder
 from edge.cli.ask import ask
 from edge.cli.devices import devices
 from edge.cli.say import FAILED, OK, REFUSED, UNREACHABLE, USAGE, Failure, ending, out
@@ -65,7 +65,10 @@ def init(
             raise _failed(data, error) from error
         path = data / FILE
         if not path.exists():
-            path.write_text(first_file(name, enrolled.store, central), encoding="utf-8")
+            try:
+                files.replace(path, first_file(name, enrolled.store, central).encode())
+            except OSError as error:
+                raise _failed(path, error) from error
         node = enrolled.node.hex()
         out(
             {"node": node, "store": enrolled.store, "name": name, "data": str(data)},

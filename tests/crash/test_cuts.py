@@ -1,5 +1,6 @@
 """The plug is pulled at every point; nothing that was acknowledged is lost."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -12,13 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from central.config import Folder
+from central.founding import create
 from central.ledger.writer import Writer
 from central.nodes.authority import Authority
+from edge import files
 from edge.store.connection import connect
 from tests.crash import office, proof, shop, trial
-from tests.crash.disk import SPARE, recorded
+from tests.crash.disk import SPARE, Fault, recorded
 from tests.crash.image import MODES, SECTOR, File, Plug, lay
-from tests.edge.store.rig import opened, selling
+from tests.edge.store.rig import key, opened, selling
 
 
 @pytest.mark.timeout(900)
@@ -201,6 +204,68 @@ def test_a_certificate_stays_when_init_has_answered(tmp_path):
     image.mkdir()
     lay(image, plug.pull("none", Random(0)))
     assert Authority.load(Folder(image)).certificate is not None
+
+
+def test_names_of_hosts_stay_when_init_has_answered(tmp_path):
+    """`hosts.json` was written and never flushed; a start reads it."""
+    with recorded(tmp_path) as disk:
+        create(Folder(tmp_path), ["hq.example"])
+    image = tmp_path / "image"
+    image.mkdir()
+    lay(image, _cut_at_end(disk))
+    assert Folder(image).read_hosts() == ["hq.example"]
+
+
+def test_a_key_and_a_certificate_stay_when_they_have_been_written(tmp_path):
+    """The files were flushed, and their names were not."""
+    certificate = tmp_path / "node.pem"
+    certificate.write_bytes(b"former")
+    with recorded(tmp_path) as disk:
+        key(0).save(tmp_path / "node.key")
+        files.replace(certificate, b"renewed")
+    left = _cut_at_end(disk)
+    assert left["node.pem"] == b"renewed"
+    assert left["node.key"] == (tmp_path / "node.key").read_bytes()
+
+
+@given(st.sampled_from(MODES), st.integers(0, 1 << 30))
+def test_a_small_file_is_the_former_or_the_next(mode, seed):
+    with trial.room() as folder:
+        (folder / "node.pem").write_bytes(b"former" * 200)
+        with recorded(folder) as disk:
+            files.replace(folder / "node.pem", b"renewed" * 300)
+    plug = Plug(disk.before)
+    for op in disk.log:
+        plug.feed(op)
+        left = plug.pull(mode, Random(seed))["node.pem"]
+        assert left in (b"former" * 200, b"renewed" * 300)
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
+def test_a_disk_that_fails_leaves_a_small_file_as_it_was(tmp_path, error):
+    path = tmp_path / "node.pem"
+    for at in range(1, 20):
+        path.write_bytes(b"former")
+        with recorded(tmp_path) as disk:
+            disk.fault = fault = Fault(at, error)
+            try:
+                files.replace(path, b"renewed")
+            except OSError:
+                assert path.read_bytes() in (b"former", b"renewed")
+            else:
+                assert path.read_bytes() == b"renewed"
+        if not fault.struck:
+            break
+        files.replace(path, b"renewed")  # what was left of the attempt is in nobody's way
+    assert not fault.struck
+    assert at > 1
+
+
+def _cut_at_end(disk):
+    plug = Plug(disk.before)
+    for op in disk.log:
+        plug.feed(op)
+    return plug.pull("none", Random(0))
 
 
 def test_a_fault_strikes_the_true_connection(tmp_path):
