@@ -153,11 +153,6 @@ class Promotion(Struct, frozen=True, array_like=True):
     with_age: bool = False
     """Articles that ask for the buyer's age, too."""
 
-    @property
-    def for_all(self) -> bool:
-        """Whether anybody gets it: then it counts as a price before (`sync.rules.omnibus`)."""
-        return not self.coupon
-
     def holds(self, moment: Moment) -> bool:
         """Whether it is given at a moment."""
         if moment.at_ms < self.from_ms or (self.until_ms and moment.at_ms >= self.until_ms):
