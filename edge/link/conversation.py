@@ -393,15 +393,24 @@ class Conversation:
     ) -> list[bytes]:
         """Note a fork; say that we see it, or show head office our branch, so that it does.
 
-        Where the branches part is central's to say: of a neighbour's branch it is not known
-        whether it holds.
+        It may be that our own end of the chain is not what was written: that is mended, and
+        compared again. Of a neighbour only what is signed (`tell`) is believed for good, for
+        it may be damaged itself, and be mended. Where the branches part is central's to say:
+        of a neighbour's branch it is not known whether it holds.
+
+        Raises:
+            NewLifeNeeded: It is our stream.
+            GreetAgain: Ours was damaged, and is mended.
         """
         _log.error("stream.forked", stream=str(stream), number=seq, first=first)
         office = self.peer.name == CENTRAL
+        if stream not in self._store.frozen():
+            await self._store.doubt(stream)
         ours = await self._store.hash_at(stream, seq) or b""
-        await self._store.write(
-            lambda unit: unit.freeze(stream, seq, theirs, first=first and office)
-        )
+        if office or tell:
+            await self._store.write(
+                lambda unit: unit.freeze(stream, seq, theirs, first=first and office)
+            )
         if stream == self._store.stream:
             raise NewLifeNeeded("fork", stream)
         if tell or not office:

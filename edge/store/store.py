@@ -620,14 +620,24 @@ class Store:
             await self.write(lambda unit: unit.receive(batch, public_key, keys))
         except BadSignature as error:
             # Perhaps it is our end of the chain that is not what was written.
-            row = self._journal.held(batch.stream)
-            own = self.key.private.public_key() if author == self.key.node else None
-            if row is None or not await self._read(lambda db: lives.is_damaged(db, row, own)):
-                raise
-            if batch.stream == self.stream:
-                raise NewLifeNeeded("damaged", batch.stream) from error
-            await self._mend(DamagedFact(batch.stream, row.head.seq, f"{error} Ours is damaged."))
-            raise GreetAgain(str(error)) from error
+            await self.doubt(batch.stream, str(error))
+            raise
+
+    async def doubt(self, stream: StreamId, why: str = "A peer disagrees.") -> None:
+        """Look whether what is here of a stream is what was written; mend it if not.
+
+        Raises:
+            NewLifeNeeded: It is not, and is our current stream.
+            GreetAgain: It was not, and is mended.
+        """
+        row = self._journal.held(stream)
+        own = self.key.private.public_key() if stream.node == self.key.node else None
+        if row is None or not await self._read(lambda db: lives.is_damaged(db, row, own)):
+            return
+        if stream == self.stream:
+            raise NewLifeNeeded("damaged", stream)
+        await self._mend(DamagedFact(stream, row.head.seq, f"{why} Ours is damaged."))
+        raise GreetAgain(why)
 
     async def introduce(self, identity: Identity, certificate: bytes) -> None:
         """Keep the certificate (DER) of a node of which no fact has told; it has been judged."""

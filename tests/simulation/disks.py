@@ -128,7 +128,7 @@ async def flip_bit(world):
     if top <= base:
         return
     seq, bit = rng.randint(base + 1, top), rng.randrange(1 << 16)
-    what = rng.choice(("body", "event"))
+    what = rng.choice(("body", "event", "hash"))
 
     def work(unit):
         place = unit._journal.row(head.stream).id << 40 | seq
