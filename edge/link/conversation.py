@@ -230,7 +230,7 @@ class Conversation:
         we refused; and, to a neighbour, what head office has acknowledged.
         """
         said = []
-        welcome = [stream for stream in self._refused if await self._store.knows(stream.node)]
+        welcome = [stream for stream in self._refused if await self._store.takes(stream)]
         if welcome:
             ours = {head.stream: head for head in self._store.heads()}
             said.append(
@@ -308,7 +308,9 @@ class Conversation:
         stream = event.batch.stream
         try:
             await self._introduce(stream, event.author)
-            await self._store.receive(event.batch, self.unlock(event.keys))
+            # What is carried by hand comes through other hands.
+            office = self.peer.name == CENTRAL and not self.peer.late
+            await self._store.receive(event.batch, self.unlock(event.keys), from_office=office)
         except Gap:
             return [self._session.resync([head for head in self._store.heads() if head.seq])]
         except UnknownAuthor as error:

@@ -592,8 +592,16 @@ class Store:
         self.mended.append(told)
         _log.error("store.mended", told=told)
 
-    async def receive(self, batch: Batch, keys: Mapping[bytes, bytes]) -> None:
+    async def receive(
+        self, batch: Batch, keys: Mapping[bytes, bytes], *, from_office: bool = False
+    ) -> None:
         """Store a batch that arrived.
+
+        Args:
+            batch: As it arrived.
+            keys: Of the persons in it.
+            from_office: Whether head office itself brought it: of who was revoked it has what
+                it took before.
 
         Raises:
             UnknownAuthor: Its node has not been introduced yet.
@@ -611,7 +619,9 @@ class Store:
         if not rows or not rows[0][1]:
             raise UnknownAuthor(f"Node {author.hex()}: no certificate of it is known here.")
         store, public_key, _ = rows[0]
-        if any(revoked for *_, revoked in rows):
+        if any(revoked for *_, revoked in rows) and not (
+            from_office or await self._closed(batch.stream)
+        ):
             raise NotAllowed(f"Node {author.hex()}: revoked by head office.")
         if store not in (ALL, batch.stream.scope):
             raise NotAllowed(f"Node {author.hex()} of {store}: wrote into {batch.stream.scope!r}.")
@@ -656,6 +666,16 @@ class Store:
             (node, node),
         )
         return any(size for size, _ in rows) and not any(revoked for _, revoked in rows)
+
+    async def takes(self, stream: StreamId) -> bool:
+        """Whether facts of a stream are taken from anybody.
+
+        Of who was revoked, once head office has closed the stream: then it is known what counts.
+        """
+        return await self.knows(stream.node) or await self._closed(stream)
+
+    async def _closed(self, stream: StreamId) -> bool:
+        return await self._read(lambda db: stream in lives.fences(db))
 
     async def revoked(self, node: bytes) -> bool:
         """Whether head office has revoked a node."""

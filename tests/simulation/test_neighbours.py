@@ -63,10 +63,10 @@ class Node(test_exchange.Node):
         )
         take = self.store.receive
 
-        async def receive(batch, keys):
+        async def receive(batch, keys, **more):
             # A stick is for every node of the store, and may tell one what it said itself.
             self.world.echoes += batch.stream.node == self.key.node and not self.reading
-            await take(batch, keys)
+            await take(batch, keys, **more)
 
         self.store.receive = receive
 

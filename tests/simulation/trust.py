@@ -135,7 +135,6 @@ async def revoke(world):
     node.revoked = True
     heads = {s: head for s, head in done.result().items() if s.node == node.key.node}
     world.truth.revoked[node.key.node] = heads
-    world.truth.robbed.add(node.scope)
 
 
 async def close_revoked(world):

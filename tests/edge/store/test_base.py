@@ -18,7 +18,7 @@ from sync import checkpoint
 from sync.chain import ALL, Batch, Fact, Head, StreamId, extend, genesis, sign
 from sync.checkpoint import Cut, Manifest
 from sync.clock import Reading, Trust
-from sync.errors import BadSignature, RemoteProtocolError
+from sync.errors import BadSignature, NotAllowed, RemoteProtocolError
 from sync.exchange.session import Acknowledged, BelowBase, Session
 from sync.facts import encode, kind_of
 from sync.facts.count import CountedLine, CountOpened
@@ -504,4 +504,32 @@ async def test_a_record_outdone_after_its_fact_was_dropped_is_taken_back(tmp_pat
         _, _, _, batch = stream_of(key(lower), 1)
         await store.receive(batch(1, 1), {})
         assert (await store.stock("1")).quantity_milli == -2000, "counted once"
+        assert (await store.verify()).sound
+
+
+async def test_what_head_office_took_of_a_revoked_node_counts_here_too(tmp_path):
+    author = key(5)
+    stream, _, hashes, batch = stream_of(author, 8)
+    async with opened(tmp_path) as store:
+        await store.write(lambda unit: unit.root(OFFICE.node, ALL, OFFICE.public))
+        await store.write(lambda unit: unit.root(author.node, "S1", author.public))
+        await store.receive(batch(1, 2), {})
+        gone = NodeRevoked(author.node, "stolen")
+        heir = StreamId(key(3).node, 7, "S1")
+        closed = StreamClosed(stream, 6, hashes[5], heir)
+        await store.receive(office_says(gone), {})
+        with pytest.raises(NotAllowed):
+            await store.receive(batch(3, 4), {})
+        assert not await store.takes(stream)
+        await store.receive(batch(3, 4), {}, from_office=True)
+        assert (await store.figures()).sales == 4
+        await store.receive(office_says(gone, closed), {})
+        assert await store.takes(stream)
+        await store.receive(batch(5, 8), {})
+        (head,) = [head for head in store.heads() if head.stream == stream]
+        assert head.seq == 4, "8 ends beyond the fence, and it was not signed between"
+        await store.receive(batch(5, 6), {})
+        (head,) = [head for head in store.heads() if head.stream == stream]
+        assert (head.seq, head.hash) == (6, hashes[5])
+        assert (await store.figures()).sales == 6
         assert (await store.verify()).sound
