@@ -66,7 +66,7 @@ async def test_a_hash_that_flipped_freezes_nothing_and_comes_again(tmp_path, seq
         if seq in (9, others):  # else nobody was told of that number
             assert (await one.verify()).sound
         if others == 9:
-            assert [head for head in one.heads() if head.stream == stream][0].hash == hashes[-1]
+            assert next(head for head in one.heads() if head.stream == stream).hash == hashes[-1]
 
 
 async def test_a_peer_that_disagrees_about_our_own_stream_ends_a_damaged_life(tmp_path):
