@@ -28,6 +28,9 @@ CUTS: dict[Size, int] = {"short": 20_000, "ci": 150_000, "release": 1_000_000}
 KINDS = ("edge", "edge", "central")
 """Of three trials, two are a shop's."""
 
+A_TRIAL = 14_000
+"""Cuts of one trial, about: how many there will be is for the progress bar to guess."""
+
 NOTE = (
     "The SQLite cut here is the product's own: the library behind the standard sqlite3, "
     "under a VFS that only watches. Sectors of 512 bytes come whole or not at all; a disk that "
@@ -42,7 +45,9 @@ def main(size: Size, seed: int, out: Path, cuts: int = 0) -> dict[str, Any]:
     told.notes = [NOTE]
     first = told.faults.get("trials", 0)
     left = max(0, wanted - told.cases)
-    for (kind, number), seen in bar(_trials(seed, first, left), "power cuts", 0, first):
+    for (kind, number), seen in bar(
+        _trials(seed, first, left), "trials", first + -(-left // A_TRIAL), first
+    ):
         told.cases += seen.cuts
         told.lost += seen.lost
         told.corrupt += seen.corrupt
