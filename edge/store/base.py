@@ -202,6 +202,26 @@ def keep_goods(db: sqlite3.Connection, nth: int) -> bool:
     return False
 
 
+def mend(db: sqlite3.Connection) -> int:
+    """Write anew the facts up to the bases that are not as the base has them; return how many.
+
+    Raises:
+        StoreDamaged: The base itself is not what was written.
+    """
+    columns = COLUMNS["facts"].removesuffix(", signature")
+    marks = ", ".join("?" * len(columns.split(", ")))
+    mended = 0
+    with _damage():
+        for streams, _, rows in _parts(db, OF_FACTS):
+            for at, seq, *rest in rows:
+                row = (place(streams.ids[at], seq), *rest)
+                same = f"SELECT 1 FROM facts WHERE ({columns}) IS ({marks})"
+                if db.execute(same, row[:-1]).fetchone() is None:
+                    db.execute(f"INSERT OR REPLACE INTO facts VALUES ({marks}, ?)", row)
+                    mended += 1
+    return mended
+
+
 def _parts(
     db: sqlite3.Connection, views: Collection[str], nth: int | None = None
 ) -> Iterator[tuple[Streams, str, Rows]]:

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from edge.store import base
 from edge.store.base import rebuild
 from edge.store.journal import NotKept, Row, fact_at, place, whole
 from sync import facts as vocabulary
@@ -312,6 +313,7 @@ def mend(unit: "Unit", stream: StreamId, stored: int) -> tuple[int, list[int]]:
         as far as is known here.
     """
     db, journal = unit._db, unit._journal
+    base.mend(db)
     row = journal.row(stream)
     own = stream.node == unit._key.node
     good, lost, wrong = _scan(db, row, unit._key.private.public_key() if own else None)

@@ -510,6 +510,9 @@ class Store:
             return await self._prune(now)
 
     async def _prune(self, now: Reading) -> Pruned:
+        if mended := await self.write(lambda unit: unit.mend_kept()):
+            self.mended.append(f"{mended} facts below the base were not what was written.")
+            _log.error("store.mended", told=self.mended[-1])
         left = await self._drop()  # of a time that was cut off
         if not now.trust:
             return Pruned(left, 0, "nobody has vouched for the time yet")

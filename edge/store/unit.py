@@ -301,6 +301,10 @@ class Unit:
         """Bring closed streams to where their fences say. See `lives.settle`."""
         lives.settle(self)
 
+    def mend_kept(self) -> int:
+        """Write anew what is damaged of the facts up to the bases. See `base.mend`."""
+        return base.mend(self._db)
+
     def mend(self, stream: StreamId, stored: int) -> tuple[int, list[int]]:
         """Repair a damaged stream. See `lives.mend`."""
         return lives.mend(self, stream, stored)

@@ -533,3 +533,25 @@ async def test_what_head_office_took_of_a_revoked_node_counts_here_too(tmp_path)
         assert (head.seq, head.hash) == (6, hashes[5])
         assert (await store.figures()).sales == 6
         assert (await store.verify()).sound
+
+
+@pytest.mark.parametrize("column", ["hash", "body", "event"])
+async def test_damage_below_the_base_is_written_anew_from_it(tmp_path, column):
+    async with opened(tmp_path) as store:
+        stream, _ = await pruned_with_neighbour(store, 7)
+        id_ = store._journal.row(stream).id
+
+        def flip(unit):
+            unit._db.execute(f"UPDATE facts SET {column} = x'00' WHERE place = ?", (id_ << 40 | 7,))
+
+        await store.write(flip)
+        assert not (await store.verify()).sound
+        await store.prune(LATER)
+        assert store.mended
+        assert (await store.verify()).sound
+        await store.write(flip)
+        if column == "hash":  # the one that what follows stands on
+            with pytest.raises(GreetAgain):
+                await store.batch(stream, 7)
+            assert (await store.verify()).sound
+        assert [head.seq for head in store.heads() if head.stream == stream] == [20]
