@@ -177,8 +177,8 @@ CREATE TABLE jobs (
     decided_by TEXT NOT NULL DEFAULT '', decided_ms INTEGER, decision TEXT NOT NULL DEFAULT '',
     at_ms INTEGER NOT NULL, ends_ms INTEGER, body BLOB NOT NULL
 );
-CREATE INDEX jobs_open ON jobs (device, urgent DESC, seq)
-    WHERE state IN ('waiting', 'sending');
+CREATE INDEX jobs_waiting ON jobs (device, urgent DESC, seq) WHERE state = 'waiting';
+CREATE INDEX jobs_sending ON jobs (device, seq) WHERE state = 'sending';
 CREATE INDEX jobs_asking ON jobs (state) WHERE state IN ('unknown', 'held');
 CREATE INDEX jobs_kept ON jobs (at_ms) WHERE state = 'done' AND body != x'';
 CREATE TABLE notes (
