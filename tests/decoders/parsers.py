@@ -45,8 +45,11 @@ from edge.link.trust import Trusted
 from edge.store.connection import migrate
 from edge.store.shelf import Shelf
 from edge.store.views import Views
+from hw.ecreft import codec as ecreft
 from hw.errors import DeviceUnavailable
 from hw.escpos.codec import AnswerParser
+from hw.nexo import codec as nexo
+from hw.nexo import sealed
 from hw.noviapi import codec as novi
 from hw.posnet import codec as posnet
 from hw.scanner.codec import CodeSplitter
@@ -341,6 +344,11 @@ def _posnet_frames() -> list[bytes]:
     return [b"".join(posnet.encode(one, n) for n, one in enumerate(said)), posnet.encode(said[0])]
 
 
+NEXO = sealed.SharedKey.derive("karb", 1, "a passphrase")
+NEXO_HEADER = nexo.Header(
+    MessageCategory="Payment", MessageType="Response", SaleID="karb", POIID="T", ServiceID="1"
+)
+
 NOVI = {
     "request": {
         "status": "DONE",
@@ -604,6 +612,26 @@ PARSERS: tuple[Parser, ...] = (
         lambda: [json.dumps(NOVI).encode()],
     ),
     Parser(
+        "an ECR-EFT terminal's frames",
+        "hw.ecreft.codec",
+        lambda data: ecreft.FrameParser().feed(data),
+        lambda: [ecreft.encode("2A31", "S2", ("0", "", "m", "t", "000001"))],
+    ),
+    Parser(
+        "a nexo terminal's envelope",
+        "hw.nexo.sealed",
+        lambda data: sealed.unseal(NEXO, nexo.RESPONSE, data),
+        lambda: [sealed.seal(NEXO, nexo.RESPONSE, b"{}", b"{}", bytes(16))],
+        (DeviceUnavailable,),
+    ),
+    Parser(
+        "a nexo terminal's answer",
+        "hw.nexo.codec",
+        lambda data: nexo.read_reply(data, service="1", sale_id="karb", poi_id="T"),
+        lambda: [nexo.message(nexo.RESPONSE, NEXO_HEADER, "PaymentResponse", {})],
+        (DeviceUnavailable,),
+    ),
+    Parser(
         "a barcode",
         "sync.rules.barcode",
         text(barcode.parse),
@@ -752,6 +780,7 @@ OWN = {
     "central.ledger.witness": "its own file, under a check sum",
     "central.nodes.enrolment": "the secret of a code, hexadecimal or refused",
     "hw.memory": "notes that the program wrote itself; a line that breaks off is passed over",
+    "hw.nexo.simulator": "orders of the driver that is tried on it",
     "hw.slip": "slips that the program wrote into its own spool",
     "hw.spool": "rows of its own spool",
     "hw.scanner.driver": "an option of karb.toml",
