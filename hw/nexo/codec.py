@@ -227,7 +227,7 @@ def read_reply(plain: bytes, *, service: str, sale_id: str, poi_id: str) -> Repl
     """
     try:
         reply = msgspec.json.decode(plain, type=dict[str, Reply]).get(RESPONSE)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         reply = None
     head = reply.MessageHeader if reply is not None else None
     if reply is None or (head and (head.ServiceID, head.SaleID, head.POIID)) != (

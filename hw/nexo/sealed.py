@@ -7,7 +7,6 @@ The header travels in the clear beside the blob; the one inside is the one that 
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 from dataclasses import dataclass, field
@@ -112,7 +111,7 @@ def _opened(key: SharedKey, root: str, data: bytes) -> bytes | None:
         padded = decryptor.update(blob) + decryptor.finalize()
         unpadder = PKCS7(algorithms.AES256.block_size).unpadder()
         plain = unpadder.update(padded) + unpadder.finalize()
-    except (msgspec.DecodeError, KeyError, ValueError, binascii.Error):
+    except (msgspec.DecodeError, KeyError, ValueError, RecursionError):
         return None
     return plain if hmac.compare_digest(hmac.digest(key.hmac_key, plain, "sha256"), given) else None
 
