@@ -32,8 +32,8 @@ MAX_GROUP = 64
 RESERVE_BYTES = 4 << 20
 """What is kept free for the sales that are open when the disk is full."""
 
-CHECKPOINT_BUSY = 8000
-"""Units after which the WAL, some 25 MB by then, is written back even while others wait."""
+CHECKPOINT_BUSY = 4000
+"""Units after which the WAL, some 12 MB by then, is written back even while others wait."""
 
 CHECKPOINT_IDLE = 100
 """Units after which an idle moment is used to write it back."""
