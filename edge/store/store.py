@@ -7,6 +7,7 @@ connection that can do nothing else.
 import asyncio
 import contextlib
 import sqlite3
+from ast import literal_eval
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -295,6 +296,10 @@ class Store:
             if meta.get("kinds") != kinds:
                 unit.meta("kinds", kinds)
                 db = self._writer.db
+                if set(_kinds(meta.get("kinds", b""))) - set(vocabulary.readable()):
+                    # An upgrade was rolled back: what it had applied is to wait for the next one.
+                    base.rebuild(self._book.views, db, self._journal.ids())
+                    return
                 waiting = db.execute(
                     "SELECT u.stream, u.seq, s.node, s.incarnation, s.scope FROM unreadable u "
                     "JOIN streams s ON s.id = u.stream"
@@ -949,6 +954,11 @@ def _read_batch(
         if "decode" not in str(error):  # a flipped bit can make a text that is none
             raise
         raise DamagedFact(stream, after + 1, f"Stream {stream}, after {after}: {error}.") from error
+
+
+def _kinds(noted: bytes) -> tuple[tuple[str, int], ...]:
+    """Return the kinds that the program before this one could read, as noted."""
+    return literal_eval(noted.decode()) if noted else ()  # type: ignore[no-any-return]
 
 
 def _key(stream: StreamId) -> tuple[bytes, int, str]:

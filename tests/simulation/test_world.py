@@ -14,6 +14,7 @@ FOUND = {
     1244: "a batch beside a revocation, in one commit, was taken though its node was revoked",
     22: "a batch that had come too early was forgotten beside the one that came before it",
     7: "a link that was to greet again was told so just when there was news, and stayed",
+    2129: "a rolled-back upgrade forgot what the newer program had applied and not yet folded",
 }
 """Seeds that failed, and what is mended since; played with every run."""
 

@@ -319,6 +319,27 @@ async def test_unknown_kinds_are_kept_and_applied_after_the_upgrade(tmp_path, mo
         assert (await store.verify()).sound
 
 
+async def test_a_rolled_back_upgrade_loses_nothing_that_had_been_applied(tmp_path, monkeypatch):
+    batch, _ = foreign([(SALE, encode(sale(1)))])
+    left = tmp_path / "left"
+    left.mkdir()
+    async with opened(tmp_path) as store:
+        await trusting(store)
+        await store.receive(batch, {})
+        await store.backup(left / "karb.sqlite")  # as a power cut leaves it: nothing is folded
+    with monkeypatch.context() as older:
+        older.delitem(vocabulary._DECODERS, SALE)
+        older.delitem(vocabulary.KINDS, SALE)
+        async with opened(left, incarnation=2) as store:
+            assert (await store.figures()).unreadable == 1
+            assert (await store.verify()).sound
+    async with opened(left, incarnation=3) as store:
+        figures = await store.figures()
+        assert (figures.unreadable, figures.sales) == (0, 1)
+        assert (await store.stock("1")).quantity_milli == -1000
+        assert (await store.verify()).sound
+
+
 async def test_lines_of_a_count_are_marked_after_the_upgrade(tmp_path, monkeypatch):
     kind = ("count.taken", 1)
     taken = CountTaken(NOW, 5, CountedLines.of((CountedLine("1", 1000),)))
