@@ -958,7 +958,7 @@ def _read_batch(
 
 def _kinds(noted: bytes) -> tuple[tuple[str, int], ...]:
     """Return the kinds that the program before this one could read, as noted."""
-    return literal_eval(noted.decode()) if noted else ()  # type: ignore[no-any-return]
+    return literal_eval(noted.decode()) if noted else ()
 
 
 def _key(stream: StreamId) -> tuple[bytes, int, str]:
