@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from edge import files
 from edge.clock import Clock
-from edge.config import is_address
+from edge.config import FILE, first_file, is_address
 from edge.keys import NodeKey
 from edge.link import tls
 from edge.link.carrier import LinkRefused, LinkUnreachable, request
@@ -108,6 +108,8 @@ async def enrol(data: Path, central: str, code: str, name: str) -> Enrolled:
         await store.write(lambda unit: unit.root(head_office.node, ALL, head_office.public_key))
     finally:
         await store.close()
+    if not (data / FILE).exists():  # a person may have written one before
+        files.replace(data / FILE, first_file(name, answer.store, central).encode())
     files.replace(data / tls.CERTIFICATE, answer.certificate.encode())
     return Enrolled(
         node=key.node,

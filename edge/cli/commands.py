@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edge import files, folder
+from edge import folder
 from edge.cli.ask import ask
 from edge.cli.devices import devices
 from edge.cli.say import FAILED, OK, REFUSED, UNREACHABLE, USAGE, Failure, ending, out
@@ -49,7 +49,7 @@ def init(
     as_json: Json = False,
 ) -> None:
     """Make this machine a node of head office."""
-    from edge.config import FILE, first_file
+    from edge.config import FILE
     from edge.enrol import EnrolRefused, enrol
     from edge.link.carrier import LinkRefused, LinkUnreachable
 
@@ -63,17 +63,11 @@ def init(
             raise Failure(REFUSED, str(error)) from error
         except OSError as error:
             raise _failed(data, error) from error
-        path = data / FILE
-        if not path.exists():
-            try:
-                files.replace(path, first_file(name, enrolled.store, central).encode())
-            except OSError as error:
-                raise _failed(path, error) from error
         node = enrolled.node.hex()
         out(
             {"node": node, "store": enrolled.store, "name": name, "data": str(data)},
             f"{data}: node {node[:12]} of store {enrolled.store} ({enrolled.store_name}).\n"
-            f"Tills and devices stand in {path}; start it with karb run --data {data}.",
+            f"Tills and devices stand in {data / FILE}; start it with karb run --data {data}.",
             as_json=as_json,
         )
 

@@ -7,7 +7,10 @@ import signal
 
 import pytest
 
+from edge import files
+from edge.config import load
 from edge.enrol import EnrolRefused, enrol
+from edge.link import tls
 from edge.link.carrier import LinkRefused, LinkUnreachable, LiveRefused
 from sync.clock import Trust
 from tests.e2e.offices import HeadOffice
@@ -174,6 +177,25 @@ async def test_codes_are_good_once_for_a_while_and_for_this_head_office(office, 
         await enrol(tmp_path / "b", "https://127.0.0.1:9", office.code("S1"), "b")
     assert not (tmp_path / "b" / "node.crt").exists()
     await enrol(tmp_path / "b", url, office.code("S1"), "b")
+
+
+async def test_an_enrolment_cut_off_leaves_no_node_or_a_whole_one(office, tmp_path, monkeypatch):
+    """The certificate makes a folder a node: what a start reads is there before it."""
+    url, replace = f"https://127.0.0.1:{office.port}", files.replace
+
+    def cut_off(path, content):
+        if path.name == tls.CERTIFICATE:
+            raise KeyboardInterrupt
+        replace(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "replace", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            await enrol(tmp_path / "cut", url, office.code("S1"), "cut")
+    settings = load(tmp_path / "cut")
+    assert (settings.name, settings.store, settings.central) == ("cut", "S1", url)
+    await enrol(tmp_path / "cut", url, office.code("S1"), "cut")
+    assert load(tmp_path / "cut") == settings
 
 
 async def test_the_code_of_another_head_office_is_found_out(office, launcher, tmp_path):
