@@ -9,30 +9,17 @@ for the sale's number: at most one receipt, and one exactly if Karb says so. A s
 refused is then issued again and must be printed.
 """
 
-import argparse
 import asyncio
-import tempfile
-import time
 from collections import Counter
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from hw.fiscal import DepositLine, FiscalLine, FiscalReceipt, Tender, Vat
 from hw.outcome import Done, Fiscalised, Refused, Unknown
 from tests.contract.rigs import FiscalRig, Killed, NoviapiRig, PosnetRig, SerialPosnetRig
+from tests.contract.tally import Tally, command
 
 RIGS = {"posnet": PosnetRig, "posnet-serial": SerialPosnetRig, "noviapi": NoviapiRig}
+WHAT = ("a sale", "printer")
 BIG = 10_000_000
-
-
-@dataclass
-class Tally:
-    """What came of the cut points of one way."""
-
-    points: int = 0
-    outcomes: Counter = field(default_factory=Counter)
-    unknown: list = field(default_factory=list)
-    """Where Karb did not know although the printer could be asked."""
 
 
 def sale(job):
@@ -240,29 +227,5 @@ async def prove(name, folder, *, every=1, offset=0):
     return size, tallies
 
 
-def table(name, size, tallies):
-    """What to print."""
-    rows = [f"{name}: a sale is {size[0]} bytes to the printer, {size[1]} back"]
-    for way, tally in tallies.items():
-        counts = ", ".join(f"{kind} {n}" for kind, n in sorted(tally.outcomes.items()))
-        rows.append(
-            f"  {way:20} {tally.points:6} cut points: {counts}; unknown {len(tally.unknown)}"
-        )
-    return "\n".join(rows)
-
-
-def main():
-    parser = argparse.ArgumentParser(prog="python -m tests.contract.fiscal_cuts")
-    parser.add_argument("drivers", nargs="*", choices=[*RIGS, []], default=[])
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="each Nth byte only")
-    options = parser.parse_args()
-    for name in options.drivers or RIGS:
-        with tempfile.TemporaryDirectory() as folder:
-            began = time.monotonic()
-            size, tallies = asyncio.run(prove(name, Path(folder), every=options.every))
-            print(table(name, size, tallies))
-            print(f"  {time.monotonic() - began:.1f} s", flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    command("tests.contract.fiscal_cuts", prove, RIGS, WHAT)

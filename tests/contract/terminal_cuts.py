@@ -10,13 +10,8 @@ must take nothing else, and a person who reads its slip settles it. A payment th
 taken is then ordered as another attempt, and must be.
 """
 
-import argparse
 import asyncio
-import tempfile
-import time
 from collections import Counter
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from hw.outcome import Done, Refused, Unknown
 from hw.payment import Approval, Approved, PaymentIntent
@@ -28,6 +23,7 @@ from tests.contract.rigs import (
     SilentEcreftRig,
     StandaloneRig,
 )
+from tests.contract.tally import Tally, command
 
 RIGS = {
     "ecreft": EcreftRig,
@@ -46,17 +42,8 @@ UNKNOWN_BECAUSE = {
 }
 """Where a person must look, and why; nothing: nowhere, while the terminal can be reached."""
 
+WHAT = ("a payment", "terminal")
 BIG = 10_000_000
-
-
-@dataclass
-class Tally:
-    """What came of the cut points of one way."""
-
-    points: int = 0
-    outcomes: Counter = field(default_factory=Counter)
-    unknown: list = field(default_factory=list)
-    """Where Karb did not know although the terminal could be reached."""
 
 
 def order(attempt):
@@ -302,31 +289,5 @@ async def prove(name, folder, *, every=1, offset=0):
     return size, tallies
 
 
-def table(name, size, tallies):
-    """What to print."""
-    rows = [f"{name}: a payment is {size[0]} bytes to the terminal, {size[1]} back"]
-    for way, tally in tallies.items():
-        counts = ", ".join(f"{kind} {n}" for kind, n in sorted(tally.outcomes.items()))
-        rows.append(
-            f"  {way:20} {tally.points:5} cut points: {counts}; unknown {len(tally.unknown)}"
-        )
-    if UNKNOWN_BECAUSE[name]:
-        rows.append(f"  unknown where {UNKNOWN_BECAUSE[name]}")
-    return "\n".join(rows)
-
-
-def main():
-    parser = argparse.ArgumentParser(prog="python -m tests.contract.terminal_cuts")
-    parser.add_argument("drivers", nargs="*", choices=[*RIGS, []], default=[])
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="each Nth byte only")
-    options = parser.parse_args()
-    for name in options.drivers or RIGS:
-        with tempfile.TemporaryDirectory() as folder:
-            began = time.monotonic()
-            size, tallies = asyncio.run(prove(name, Path(folder), every=options.every))
-            print(table(name, size, tallies))
-            print(f"  {time.monotonic() - began:.1f} s", flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    command("tests.contract.terminal_cuts", prove, RIGS, WHAT, UNKNOWN_BECAUSE)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.contract.terminal_cuts import UNKNOWN_BECAUSE, prove, table
+from tests.contract.terminal_cuts import UNKNOWN_BECAUSE, WHAT, prove
+from tests.contract.tally import table
 
 EVERY = {"ecreft": 7, "ecreft-serial": 29, "ecreft-silent": 13, "nexo": 127, "standalone": 1}
 """Primes, so that no field of a frame is always spared."""
@@ -12,7 +13,7 @@ EVERY = {"ecreft": 7, "ecreft-serial": 29, "ecreft-silent": 13, "nexo": 127, "st
 async def test_belief_is_what_stands_in_the_terminals_books(name, tmp_path, capsys):
     size, tallies = await prove(name, tmp_path, every=EVERY[name], offset=11)
     with capsys.disabled():
-        print(f"\n{table(name, size, tallies)}")
+        print(f"\n{table(name, size, tallies, WHAT, UNKNOWN_BECAUSE)}")
     assert all(tally.points for tally in tallies.values())
     if not UNKNOWN_BECAUSE[name]:
         # While the terminal can be asked, no cut point may end in not knowing.
