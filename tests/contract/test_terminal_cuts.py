@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.contract.terminal_cuts import UNKNOWN_BECAUSE, WHAT, prove
 from tests.contract.tally import table
+from tests.contract.terminal_cuts import UNKNOWN_BECAUSE, WHAT, prove
 
 EVERY = {"ecreft": 7, "ecreft-serial": 29, "ecreft-silent": 13, "nexo": 127, "standalone": 1}
 """Primes, so that no field of a frame is always spared."""
