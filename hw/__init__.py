@@ -11,6 +11,7 @@ What lives here:
   seam through which the program gives a driver its own store.
 - `payment`, `terminal`: a payment attempt, step by step, and what every terminal's driver
   does alike; `card`: the allow-list that keeps card numbers out.
+- `answer`: what comes back over HTTP, never more than it may be.
 - `outcome`, `errors`: how an order to a device ends, and how a device fails.
 - `registry`: the literal table of drivers. A driver is imported only when configured,
   so a missing library of one device cannot stop the till.

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from hw.answer import read_answer
 from hw.device import PaymentTerminal
 from hw.errors import DeviceMisconfigured, DeviceUnavailable, HwError
 from hw.memory import Memory
@@ -200,8 +201,8 @@ class NexoTerminal(Terminal):
                 timeout=aiohttp.ClientTimeout(total=timeout_s),
                 allow_redirects=False,
             ) as response:
-                if response.status == 200 and (response.content_length or 0) <= LARGEST:
-                    return await response.read()
+                if response.status == 200:
+                    return await read_answer(response, LARGEST)
                 problem = f"expected HTTP 200 and an answer, got {response.status}"
         except aiohttp.ClientConnectorCertificateError:
             raise DeviceMisconfigured(
@@ -211,6 +212,8 @@ class NexoTerminal(Terminal):
             ) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             problem = f"expected an answer within {timeout_s:g} s, got {type(error).__name__}"
+        except ValueError as error:
+            problem = f"expected an answer to be believed, got {error}"
         raise DeviceUnavailable(
             f"Terminal {self.id} at {self._url}: {problem}.",
             cure="Look at its display; check its network and the shared key.",

@@ -5,15 +5,20 @@ kept connection that broke would be tried again by the library.
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import aiohttp
 
+from hw.answer import read_answer
 from hw.errors import DeviceRefused, DeviceUnavailable
 from hw.noviapi.codec import Body, Check, read_check, read_error, read_id
 
 API = "/api/v1"
+LARGEST = 256 * 1024
+"""Bytes of an answer; the longest ones, of a status, have a few thousand."""
+
 LONGEST_POLL_S = 2.0
 """One question about a request; then it is asked again."""
 
@@ -212,9 +217,8 @@ class Session:
                 allow_redirects=False,
                 **more,
             ) as response:
-                data = await response.read()
-                told = await response.json(content_type=None) if data else None
-                return response.status, told
+                data = await read_answer(response, LARGEST)
+                return response.status, json.loads(data) if data else None
         except (
             aiohttp.ClientError,
             TimeoutError,

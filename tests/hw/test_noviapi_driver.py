@@ -1,10 +1,13 @@
 """What only NoviAPI has: tokens, and orders that were stored and never confirmed."""
 
+import asyncio
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 
 from hw.errors import DeviceMisconfigured, DeviceUnavailable
+from hw.noviapi.session import LARGEST, Session
 from hw.outcome import Done, Fiscalised, Refused
 from hw.registry import DeviceConfig, load
 from hw.spooler import Spooler
@@ -119,3 +122,33 @@ async def test_the_programs_own_store_remembers_too(rig, tmp_path):
     assert isinstance(told[0], Fiscalised)
     assert told[0] == told[1]
     assert len(rig.module.documents) == 1
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["with its length", "without"])
+async def test_an_answer_without_end_is_given_up(told):
+    """Whatever listens there, it must not fill the memory of a till."""
+    sent = 0
+
+    async def pour(reader, writer):
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        length = b"Content-Length: 1000000000\r\n" if told else b"Connection: close\r\n"
+        writer.write(b"HTTP/1.1 200 OK\r\n" + length + b"\r\n")
+        with suppress(OSError):
+            while not writer.is_closing():
+                writer.write(b" " * 65_536)
+                await writer.drain()
+                sent += 65_536
+        writer.close()
+
+    server = await asyncio.start_server(pour, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    session = Session(
+        "fiscal", f"http://{host}:{port}", timeout_s=20.0, token={}, keep_token=lambda _: None
+    )
+    with pytest.raises(DeviceUnavailable, match=f"more than {LARGEST} bytes"):
+        await session.hello()
+    await session.close()
+    server.close()
+    await server.wait_closed()
+    assert sent < 20_000_000, "what the two systems' buffers hold, not what it would have sent"
