@@ -47,6 +47,12 @@ class Transfers(msgspec.Struct, frozen=True):
     transfers: list[papers.Transfer]
 
 
+class Returns(msgspec.Struct, frozen=True):
+    """Answer of ``GET /v1/returns``."""
+
+    returns: list[papers.Returned]
+
+
 class Counts(msgspec.Struct, frozen=True):
     """Count sheets."""
 
@@ -152,6 +158,15 @@ ROUTES: tuple[Route, ...] = (
         parameters=(
             Parameter(name="store", where="query", type=_STORE, description="From or to it only"),
         ),
+        problems=(404,),
+    ),
+    Route(
+        method="get",
+        path="/v1/returns",
+        summary="What was given back, and obvious mistakes, the newest first",
+        answers={200: Returns},
+        scope="read",
+        parameters=(Parameter(name="store", where="query", type=_STORE, description="Of it only"),),
         problems=(404,),
     ),
     Route(

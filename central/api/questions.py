@@ -61,6 +61,14 @@ class Questions:
         found = await self._office.ledger.read(lambda connection: papers.sheets(connection, store))
         return json({"counts": found})
 
+    async def returns(self, request: web.Request) -> web.Response:
+        """What was given back, and obvious mistakes."""
+        store = await self._store(request, required=False)
+        found = await self._office.ledger.read(
+            lambda connection: papers.returned(connection, store)
+        )
+        return json({"returns": found})
+
     async def sales(self, request: web.Request) -> web.Response:
         """A store's sales, from a place in its feed on."""
         store = await self._store(request, required=True)

@@ -96,6 +96,7 @@ def serve(office: Office, access: Access, folder: Folder) -> Server:
             web.get("/v1/status/events", guarded("read", pages.events)),
             web.get("/v1/stock", guarded("read", questions.stock)),
             web.get("/v1/transfers", guarded("read", questions.transfers)),
+            web.get("/v1/returns", guarded("read", questions.returns)),
             web.get("/v1/counts", guarded("read", questions.counts)),
             web.get("/v1/sales", guarded("read", questions.sales)),
             web.get("/v1/quarantine", guarded("read", questions.quarantine)),

@@ -1,4 +1,4 @@
-"""Transfers between stores, and count sheets: which fact says what of each of them.
+"""Transfers between stores, count sheets, returns: which fact says what of each of them.
 
 A row of `PAPERS` is a fact that opened, sent, announced, received or posted something; of
 several for one thing the lowest place holds. Head office relays: what one store sent it
@@ -20,6 +20,7 @@ from central.ledger.unit import Unit
 from sync import facts
 from sync.errors import BadFact
 from sync.facts.count import CountOpened, CountPosted
+from sync.facts.returned import SaleReturned
 from sync.facts.stock import GoodsMoved, Movement, TransferAnnounced
 
 SHOWN = 1000
@@ -36,9 +37,11 @@ class What(IntEnum):
     ANNOUNCED = 3
     OPENED = 4
     POSTED = 5
+    RETURNED = 6
+    """A return, or an obvious mistake; `other` is the sale."""
 
 
-KINDS: tuple[type, ...] = (GoodsMoved, TransferAnnounced, CountOpened, CountPosted)
+KINDS: tuple[type, ...] = (GoodsMoved, TransferAnnounced, CountOpened, CountPosted, SaleReturned)
 
 _LOWEST = (
     "ON CONFLICT (store, event, what) DO UPDATE SET node = excluded.node, "
@@ -103,6 +106,40 @@ class Sheet(msgspec.Struct, frozen=True):
     """Of a posted sheet."""
 
 
+class ReturnedLine(msgspec.Struct, frozen=True):
+    """A part of a line of a sale that was given back."""
+
+    sku: str
+    quantity_milli: int
+    goods_minor: int
+    deposit_minor: int
+    vat: str
+    restocked: bool
+
+
+class Returned(msgspec.Struct, frozen=True):
+    """Goods of a sale given back, or an obvious mistake."""
+
+    id: str
+    store: str
+    sale: str
+    receipt: str
+    fiscal: str
+    sold_ms: int
+    at_ms: int
+    business_day: int
+    """As 20260131."""
+
+    till: str
+    cashier: str
+    approved_by: str
+    mistake: bool
+    reason: str
+    correction: str
+    total_minor: int
+    lines: list[ReturnedLine]
+
+
 def apply(unit: Unit, entries: Iterable[tuple[journal.Place, bytes, object]]) -> None:
     """Note what facts say: place, event and body of each."""
     rows: dict[tuple[str, bytes, int], tuple[Any, ...]] = {}
@@ -126,6 +163,8 @@ def _says(event: bytes, body: object) -> list[tuple[What, bytes, str, int]]:
             return [(What.ANNOUNCED, event, body.place, body.at_ms)]
         case CountOpened():
             return [(What.OPENED, event, "", body.at_ms)]
+        case SaleReturned():
+            return [(What.RETURNED, event, body.sale.hex(), body.at_ms)]
         case CountPosted():
             return [(What.POSTED, body.sheet, "", body.at_ms)]
     return []
@@ -255,6 +294,46 @@ def sheets(connection: Connection, store: str | None) -> list[Sheet]:
             )
         )
     return found
+
+
+def returned(connection: Connection, store: str | None) -> list[Returned]:
+    """Return what was given back at a store, or at all, the newest first."""
+    question = select(PAPERS).where(PAPERS.c.what == What.RETURNED)
+    if store is not None:
+        question = question.where(PAPERS.c.store == store)
+    rows = connection.execute(question.order_by(PAPERS.c.at_ms.desc()).limit(SHOWN)).all()
+    return [
+        Returned(
+            str(UUID(bytes=row.event)),
+            row.store,
+            str(UUID(bytes=body.sale)),
+            body.receipt,
+            body.fiscal,
+            body.sold_at_ms,
+            body.at_ms,
+            body.business_day,
+            body.till,
+            body.cashier,
+            body.approved_by,
+            body.mistake,
+            body.reason_given,
+            body.correction,
+            body.total_minor,
+            [
+                ReturnedLine(
+                    line.sku,
+                    line.quantity_milli,
+                    line.goods_minor,
+                    line.deposit_minor,
+                    line.vat,
+                    line.restocked,
+                )
+                for line in body.lines
+            ],
+        )
+        for row, body in zip(rows, _bodies(connection, rows), strict=True)
+        if isinstance(body, SaleReturned)
+    ]
 
 
 def _amounts(connection: Connection, rows: Mapping[_Key, Row[Any]]) -> dict[_Key, dict[str, int]]:

@@ -142,7 +142,7 @@ DELIVERIES = _table(
     Index("deliveries_event", "store", "event", unique=True),
 )
 PAPERS = _table(
-    "papers",  # of transfers and count sheets; `central.ledger.papers` says what
+    "papers",  # of transfers, count sheets, returns; `central.ledger.papers` says what
     _text("store", primary_key=True),
     _blob("event", primary_key=True),
     _int("what", primary_key=True, autoincrement=False),

@@ -66,6 +66,17 @@ class SaleDetail(SaleAnswer, frozen=True, kw_only=True):
     payments: tuple[SoldPayment, ...]
 
 
+class ReceiptAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The sale of a receipt, and what was given back of it as far as this node knows."""
+
+    sale: SaleDetail
+    returned_milli: tuple[int, ...]
+    """Of each line, in thousandths."""
+
+    returns: tuple[str, ...]
+    """Their ids."""
+
+
 class StockAnswer(msgspec.Struct, frozen=True):
     """A quantity is never told without its age."""
 

@@ -1,6 +1,6 @@
 """The API as one literal table: aiohttp routes by it, `/openapi.json` describes it."""
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from msgspec import Meta
 
@@ -12,6 +12,7 @@ from edge.api import (
     node,
     orders,
     parked,
+    returns,
     sales,
     stockroom,
     tills,
@@ -33,9 +34,11 @@ from edge.till.request import (
     LineRequest,
     PaymentRequest,
     PayRequest,
+    ReturnRequest,
     SaleRequest,
     TillId,
 )
+from edge.till.returns import ReturnAnswer, ReturnsPage
 from edge.till.selling import SaleAnswer
 from sync.contract.openapi import Parameter, Route
 from sync.merge.profile import Profile
@@ -78,6 +81,32 @@ _LINE = Parameter(
     where="path",
     type=Annotated[int, Meta(ge=1, le=1_000_000_000)],
     description="Number of the line in the basket.",
+)
+
+_SERIES = Parameter(
+    name="series",
+    where="path",
+    type=Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$", max_length=40)],
+    description="Of receipts, as printed before the stroke.",
+)
+_NUMBER = Parameter(
+    name="number",
+    where="path",
+    type=Annotated[int, Meta(ge=1, le=1 << 40)],
+    description="Of the receipt, as printed behind the stroke.",
+)
+_DAY = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", max_length=10)]
+_FROM = Parameter(
+    name="from", where="query", type=_DAY, description="First business day; today unless told"
+)
+_TO = Parameter(
+    name="to", where="query", type=_DAY, description="Last business day; today unless told"
+)
+_RECORD = Parameter(
+    name="record",
+    where="query",
+    type=Literal["returns", "mistakes"],
+    description="Which of the two records; returns unless told",
 )
 
 _DEVICE = Parameter(
@@ -353,6 +382,71 @@ TABLE: tuple[Entry, ...] = (
             tags=("sales",),
         ),
         sales.post_copy,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/receipts/{series}/{number}",
+            summary="The sale of a receipt, and what was given back of it",
+            answers={200: answers.ReceiptAnswer},
+            scope="read",
+            parameters=(_SERIES, _NUMBER),
+            problems=(410,),
+            tags=("returns",),
+        ),
+        returns.get_receipt,
+    ),
+    Entry(
+        Route(
+            method="PUT",
+            path="/v1/returns/{uuid}",
+            summary="Give goods of a sale back, each line once; the same again changes nothing",
+            request=ReturnRequest,
+            answers={201: ReturnAnswer, 200: ReturnAnswer},
+            scope="sell",
+            parameters=(_UUID,),
+            problems=(409, 410, 503),
+            tags=("returns",),
+        ),
+        returns.put_return,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/returns/{uuid}",
+            summary="A return, or an obvious mistake",
+            answers={200: ReturnAnswer},
+            scope="read",
+            parameters=(_UUID,),
+            tags=("returns",),
+        ),
+        returns.get_return,
+    ),
+    Entry(
+        Route(
+            method="POST",
+            path="/v1/returns/{uuid}/protocol",
+            summary="Print the protocol of a return, for both signatures",
+            answers={202: answers.CopyAnswer},
+            scope="sell",
+            parameters=(_UUID,),
+            problems=(409, 422, 503),
+            tags=("returns",),
+        ),
+        returns.post_protocol,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/returns",
+            summary="The record of returns, or of obvious mistakes, of some business days",
+            answers={200: ReturnsPage},
+            scope="read",
+            parameters=(_FROM, _TO, _RECORD),
+            problems=(422,),
+            tags=("returns",),
+        ),
+        returns.get_returns,
     ),
     Entry(
         Route(

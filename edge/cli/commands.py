@@ -13,6 +13,7 @@ import typer
 from edge import folder
 from edge.cli.ask import ask
 from edge.cli.devices import devices
+from edge.cli.records import returns
 from edge.cli.say import FAILED, OK, REFUSED, UNREACHABLE, USAGE, Failure, ending, out
 from edge.cli.status import status_text
 
@@ -29,6 +30,7 @@ app.add_typer(sync, name="sync")
 app.add_typer(journal, name="journal")
 app.add_typer(token, name="token")
 app.add_typer(devices, name="devices")
+app.add_typer(returns, name="returns")
 
 Data = Annotated[
     Path, typer.Option("--data", envvar="KARB_DATA", help="Folder of the node.", metavar="DIR")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from edge.store import refunds
 from edge.store.journal import fact_at
 from edge.store.shelf import Shelf, goods_of
 from sync import facts as vocabulary
@@ -114,7 +115,29 @@ class Holder:
         ).fetchone()
         return stock.policy_for(sku, row[0] if row else "", told[scope], told[ALL])
 
+    def inherits(self, stream: int) -> bool:
+        """Whether what a stream holds is ours: our own, or one that ended and left it to us."""
+        return stream in self._shelf.estate(self._own)
+
+    def brought_in(self, cell: str) -> bool:
+        """Whether we, or one whose rights are ours now, ever brought in some of a cell."""
+        estate = self._shelf.estate(self._own)
+        return any(self._shelf.row(cell, id_)[Column.MADE] for id_ in estate)
+
     # --- steps of our own ------------------------------------------------------------
+
+    def make(self, event: bytes, amounts: Deltas) -> None:
+        """Bring in rights that no goods stand for, such as those to refund a sale."""
+        self._moved(Move.MADE, event, amounts)
+
+    def use(self, event: bytes, amounts: Deltas) -> None:
+        """Spend rights.
+
+        Raises:
+            NotHeld: More than there is; nothing was written.
+        """
+        self._need(amounts)
+        self._moved(Move.USED, event, amounts)
 
     def take_over(self, event: bytes, short: Deltas, why: str = "") -> None:
         """Note that of what an event uses so much is beyond the right. Before the event's fact."""
@@ -252,8 +275,15 @@ class Holder:
         from_central = asker.node == self._central_node()
         id_ = self._unit.number(asker)
         gives: Deltas = {}
-        for cell, asked in want.lines.amounts().items():
+        wanted = want.lines.amounts()
+        for sale in dict.fromkeys(filter(None, map(refunds.sale_of, wanted))):
+            refunds.make(self._unit, self._db, sale)
+        for cell, asked in wanted.items():
             spare = self.right(cell) - self.uncovered(cell, but=id_)
+            if refunds.sale_of(cell) is not None:
+                if spare > 0:
+                    gives[cell] = spare  # whole: who has it knows what is left of the line
+                continue
             kept = self.policy(cell).floor_milli if from_central else 0
             amount = rights.to_give(spare, asked, self._sharers(), kept, stock.PIECE)
             if amount:

@@ -18,7 +18,7 @@ import structlog
 
 from edge.clock import Clock
 from edge.keys import NodeKey
-from edge.store import backup, base, documents, lives, prune, transit
+from edge.store import backup, base, documents, lives, prune, refunds, transit
 from edge.store import verify as verification
 from edge.store.backup import RESTORED, Copied
 from edge.store.connection import Connect, StoreError, connect, migrate, unusable
@@ -788,6 +788,31 @@ class Store:
     async def sale(self, event: bytes) -> SaleView | None:
         """Return a sale; None if it is not here."""
         return await self._read(lambda db: sale_view(db, event))
+
+    async def sale_by_receipt(self, series: str, number: int) -> SaleView | None:
+        """Return the sale that a receipt is of; None if it is not here."""
+
+        def look(db: sqlite3.Connection) -> SaleView | None:
+            event = refunds.sale_by_receipt(db, series, number)
+            return None if event is None else sale_view(db, event)
+
+        return await self._read(look)
+
+    async def returned(self, event: bytes) -> refunds.ReturnView | None:
+        """Return a return; None if it is not here."""
+        return await self._read(lambda db: refunds.return_view(db, event))
+
+    async def returns_of(self, sale: bytes) -> list[refunds.ReturnView]:
+        """Return what was given back of a sale so far, as far as it is known here."""
+        return await self._read(lambda db: refunds.returns_of(db, sale))
+
+    async def returns(
+        self, first_day: int, last_day: int, *, mistake: bool
+    ) -> list[refunds.ReturnView]:
+        """Return one of the two records. See `refunds.returns_between`."""
+        return await self._read(
+            lambda db: refunds.returns_between(db, first_day, last_day, mistake=mistake)
+        )
 
     async def article(self, code_or_sku: str, at_ms: int) -> ArticleView | None:
         """Return an article at the price in force at `at_ms`; None if nobody sells it."""

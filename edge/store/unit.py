@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from edge.keys import NodeKey
-from edge.store import base, documents, lives, orders, prune, start
+from edge.store import base, documents, lives, orders, prune, refunds, start
 from edge.store.holder import Holder
 from edge.store.journal import Journal, NotKept, fact_at, facts_of, find_fact, whole
 from edge.store.sheets import Sheets
@@ -354,6 +354,22 @@ class Unit:
     def arrival(self, transfer: bytes) -> bytes | None:
         """Return the document by which a transfer arrived here; None if it has not."""
         return arrival(self._db, transfer)
+
+    def returned(self, event: bytes) -> "refunds.ReturnView | None":
+        """Return a return recorded here or heard of."""
+        return refunds.return_view(self._db, event)
+
+    def returns_of(self, sale: bytes) -> "list[refunds.ReturnView]":
+        """Return what was given back of a sale so far, as far as it is known here."""
+        return refunds.returns_of(self._db, sale)
+
+    def note_return(self, event: bytes, digest: bytes) -> None:
+        """Remember which request made a return."""
+        self._db.execute("UPDATE returns SET digest = ? WHERE event = ?", (digest, event))
+
+    def refundable(self, sale: bytes) -> None:
+        """Make the right to refund a sale, if that is ours. See `refunds.make`."""
+        refunds.make(self, self._db, sale)
 
     def note_digest(self, event: bytes, digest: bytes) -> None:
         """Remember which request made a sale or a document."""

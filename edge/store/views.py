@@ -37,6 +37,7 @@ from sync.facts.order import (
 )
 from sync.facts.person import PersonForgotten
 from sync.facts.promotion import PromotionTold
+from sync.facts.returned import SaleReturned
 from sync.facts.rights import Move, RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import (
     PaymentSettled,
@@ -63,6 +64,7 @@ DERIVED = (
     "tills",
     "settled",
     "documents",
+    "returns",
     "rights",
     "closings",
     "policies",
@@ -145,6 +147,8 @@ class Views:
                 self._follow(fact.event, stage_of(body, {}, None))
             case PaymentSettled():
                 self._settle(id_, fact, body)
+            case SaleReturned():
+                self._returned(id_, fact, body)
             case GoodsReceived():
                 first = self._document(id_, fact, "goods_received")
             case GoodsMoved():
@@ -316,6 +320,23 @@ class Views:
             (fact.event, id_, fact.seq, kind),
         )
         return first
+
+    def _returned(self, id_: int, fact: Fact, body: SaleReturned) -> None:
+        """Keep a return; of two records of one event the lowest place counts."""
+        found = self._db.execute(
+            "SELECT stream, seq FROM returns WHERE event = ?", (fact.event,)
+        ).fetchone()
+        if found and not self._wins("returns", fact.event, found, (id_, fact.seq)):
+            return
+        row = (body.till, body.at_ms, body.business_day, int(body.mistake), body.total_minor)
+        self._db.execute(
+            "INSERT INTO returns (event, stream, seq, sale, till, at_ms, business_day, mistake, "
+            "total_minor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event) DO UPDATE SET "
+            "stream = excluded.stream, seq = excluded.seq, sale = excluded.sale, "
+            "till = excluded.till, at_ms = excluded.at_ms, business_day = excluded.business_day, "
+            "mistake = excluded.mistake, total_minor = excluded.total_minor",
+            (fact.event, id_, fact.seq, body.sale, *row),
+        )
 
     def _arrival(self, id_: int, fact: Fact, body: GoodsMoved) -> None:
         """Keep which fact says that a transfer arrived: the lowest place."""

@@ -15,12 +15,14 @@ from edge.till import stages
 from edge.till.basket import NotScanned, Scanned
 from edge.till.errors import NotFound, NotPossible
 from edge.till.printing import INTENDED, Job, Printing
+from edge.till.protocol import protocol
 from edge.till.till import Till, resolve
 from edge.till.told import Told
 from hw.device import ReceiptPrinter, Scan
 from hw.spooler import Spooler
 from hw.supervisor import DeviceStatus
 from sync.facts.node import StoreDescribed
+from sync.facts.returned import SaleReturned
 from sync.facts.sale import Stage
 from sync.merge.sales import Next
 
@@ -54,6 +56,7 @@ class Counter:
         self._store, self._clock, self._fresh = store, clock, fresh
         self.asking = Asking(store, fresh)
         self._told = Told(store, clock)
+        self._language = language
         self._spooler: Spooler | None = None
         self._printer: Callable[[str], ReceiptPrinter | None] = lambda _: None
         self.tills = {
@@ -183,6 +186,23 @@ class Counter:
             )
         till.printing.add(Job(event, copy=True, word=self._fresh()))
         return till.id
+
+    async def protocol(self, event: bytes, body: SaleReturned) -> Till:
+        """Print the protocol of a return; return the till that prints it.
+
+        Raises:
+            NotPossible: Its till has no printer.
+            DeviceUnavailable: Nothing can be kept on the disk.
+        """
+        till = self.tills.get(body.till)
+        if till is None or not till.printing.possible:
+            raise NotPossible(
+                f"Till {body.till!r}: expected a printer of this node, there is none.",
+                "Configure one in karb.toml.",
+            )
+        paper = protocol(body, await self.settings(), self._language, await self._store.vat_table())
+        await till.printing.hand_over(f"return/{event.hex()}/{self._fresh()}", paper)
+        return till
 
     def _printer_of(self, till: str) -> ReceiptPrinter | None:
         return self._printer(till)

@@ -40,6 +40,10 @@ class BeyondRight(BadSale):
     """More than this node may sell of an article whose policy is strict."""
 
 
+class BadReturn(TillError):
+    """The return cannot be true."""
+
+
 class BadCustomer(TillError):
     """The profile cannot be true."""
 

@@ -19,6 +19,7 @@ import structlog
 from edge.store.connection import StoreError
 from edge.store.store import Store
 from edge.store.unit import SaleView
+from edge.till.errors import NotPossible
 from edge.till.receipt import Paper, slip
 from hw.device import ReceiptPrinter
 from hw.errors import DeviceRefused, DeviceUnavailable
@@ -101,6 +102,23 @@ class Printing:
         self._open[job.id] = job
         self._idle.clear()
         self._news.put_nowait(job)
+
+    async def hand_over(self, id_: str, elements: tuple[Element, ...]) -> None:
+        """Print something else than a slip: once, however often it is asked for by one id.
+
+        Raises:
+            NotPossible: There is no printer.
+            DeviceUnavailable: Nothing can be kept on the disk.
+            DeviceRefused: It is longer than any paper.
+        """
+        printer = self._printer()
+        if printer is None:
+            raise NotPossible(
+                f"Till {self._till!r}: expected a printer, there is none.",
+                "Configure one in karb.toml.",
+            )
+        order = Order(id=id_, kind="slip", device=printer.id, till=self._till, elements=elements)
+        await self._spool().add(order)
 
     async def drained(self) -> None:
         """Wait until no slip waits."""

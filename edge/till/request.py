@@ -111,3 +111,49 @@ class PayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     cashier: Word
     approved_by: Text = ""
     """The manager who lets it go beyond what this node has a right to."""
+
+
+class ReturnedLineRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of a line of the sale."""
+
+    line: Annotated[int, Meta(ge=0, lt=MAX_LINES)]
+    """Index in the sale, from 0."""
+
+    quantity_milli: Milli | None = None
+    """None: the whole line."""
+
+    restocked: bool = True
+    """Fit to be sold again."""
+
+
+class RefundRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Money that goes back by one tender."""
+
+    method: Method
+    amount_minor: Minor
+    reference: Text = ""
+    """What the other side calls it; never a card number."""
+
+
+class ReturnRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Goods of a sale that come back, or a sale that was a mistake."""
+
+    sale: UUID
+    till: TillId
+    cashier: Word
+    payments: Annotated[tuple[RefundRequest, ...], Meta(max_length=50)]
+    reason: Word
+    """The buyer's words; of a mistake its cause and how it came about."""
+
+    lines: Annotated[tuple[ReturnedLineRequest, ...], Meta(max_length=MAX_LINES)] = ()
+    """None: all of the sale."""
+
+    shift: Text = ""
+    approved_by: Text = ""
+    """The manager who lets cash go back for what was paid otherwise."""
+
+    mistake: bool = False
+    """An obvious mistake at the till, not goods that a buyer brings back."""
+
+    correction: Text = ""
+    """Of a mistake: the receipt that is right; empty: nothing was sold."""

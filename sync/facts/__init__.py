@@ -33,6 +33,7 @@ from sync.facts.order import (
 )
 from sync.facts.person import PersonForgotten, Sealed, opens, sealed_in
 from sync.facts.promotion import PromotionTold
+from sync.facts.returned import SaleReturned
 from sync.facts.rights import RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import PaymentSettled, Sale, SaleClosed, SaleFiscalised, SaleVoided
 from sync.facts.stock import GoodsMoved, GoodsReceived, TransferAnnounced
@@ -68,6 +69,7 @@ Body = (
     | SaleFiscalised
     | SaleClosed
     | SaleVoided
+    | SaleReturned
     | DocumentChanged
     | GenerationBegan
     | DocumentSettled
@@ -108,6 +110,7 @@ KINDS: dict[tuple[str, int], type[Body]] = {
     ("sale.fiscalised", 1): SaleFiscalised,
     ("sale.closed", 1): SaleClosed,
     ("sale.voided", 1): SaleVoided,
+    ("sale.returned", 1): SaleReturned,
     ("document.changed", 1): DocumentChanged,
     ("document.began", 1): GenerationBegan,
     ("document.settled", 1): DocumentSettled,

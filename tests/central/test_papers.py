@@ -12,7 +12,9 @@ from central.office import open_office
 from sync import facts
 from sync.facts.count import CountOpened, CountPosted, PostedLine, PostedLines, posting
 from sync.facts.node import StoreDescribed
+from sync.facts.returned import ReturnedLine, SaleReturned
 from sync.facts.rights import CellLines
+from sync.facts.sale import Payment
 from sync.facts.stock import GoodsMoved, Movement, TransferAnnounced
 
 OUT, IN, SHEET = bytes([1]) * 16, bytes([2]) * 16, bytes([3]) * 16
@@ -167,3 +169,22 @@ def test_transfers_in_words(desk):
     assert "differs" in said
     assert "3.000" in said
     assert "2.500" in said
+
+
+def test_what_stores_gave_back_is_shown_by_store(desk):
+    one, other = desk.member("S1"), desk.member("S2")
+    line = ReturnedLine(0, "a", "Chleb", 1000, 499, "5")
+    for member, number in ((one, 1), (other, 2)):
+        back = SaleReturned(
+            bytes([9]) * 16, f"T1-A/{number}", 1, 20260131, number, 5, 20260131, "T1", "anna", "1",
+            (line,), (Payment("cash", 499),), "czerstwy",
+        )  # fmt: skip
+        member.write(back, bytes([number]) * 16)
+        desk.take(member.batch())
+    with desk.ledger._database.reading() as connection:
+        every = papers.returned(connection, None)
+        assert [(r.store, r.receipt, r.total_minor) for r in every] == [
+            ("S2", "T1-A/2", 499),
+            ("S1", "T1-A/1", 499),
+        ]
+        assert [r.store for r in papers.returned(connection, "S1")] == ["S1"]

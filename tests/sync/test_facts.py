@@ -57,6 +57,7 @@ from sync.facts.order import (
 )
 from sync.facts.person import Buyer, PersonForgotten, Sealed, seal, unseal
 from sync.facts.promotion import PromotionTold
+from sync.facts.returned import ReturnedLine, SaleReturned
 from sync.facts.rights import (
     CellLines,
     Mode,
@@ -137,6 +138,21 @@ EXAMPLES = [
     SaleFiscalised(Fiscal("karb", "ZBF 1", "7")),
     SaleClosed(1, 5),
     SaleVoided(1, 5, "no"),
+    SaleReturned(
+        bytes(16),
+        "T1-A/1",
+        1,
+        20260131,
+        2,
+        5,
+        20260131,
+        "T1",
+        "anna",
+        "1",
+        (ReturnedLine(0, "1", "Chleb", 1000, 499, "5"),),
+        (Payment("cash", 499),),
+        "czerstwy",
+    ),
     DocumentChanged(bytes(16), BASKET, b"", CHANGE),
     DocumentChanged(bytes(16), CUSTOMER, b"g" * 16, SEALED),
     GenerationBegan(bytes(16), CUSTOMER, b"", 2, b"n" * 32, SEALED),

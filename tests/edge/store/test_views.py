@@ -21,8 +21,9 @@ from sync.facts.count import (
     PostedLine,
     PostedLines,
 )
+from sync.facts.returned import ReturnedLine, SaleReturned
 from sync.facts.rights import CellLines
-from sync.facts.sale import PaymentSettled, SaleClosed, SaleVoided, Stage
+from sync.facts.sale import Payment, PaymentSettled, SaleClosed, SaleVoided, Stage
 from sync.facts.stock import (
     GoodsMoved,
     GoodsReceived,
@@ -94,6 +95,25 @@ bodies = st.one_of(
     st.builds(PaymentSettled, payment=st.just(0), approved=st.booleans()),
     st.just(SaleClosed(NOW, 5)),
     st.just(SaleVoided(NOW, 5)),
+    st.builds(
+        lambda at, minor: SaleReturned(
+            EVENTS[0],
+            "T1-A/1",
+            NOW,
+            20260131,
+            NOW + at,
+            5,
+            20260131,
+            "T1",
+            "anna",
+            "1",
+            (ReturnedLine(0, "1", "Chleb", 1000, minor, "5"),),
+            (Payment("cash", minor),),
+            "bo",
+        ),
+        st.integers(0, 9),
+        st.integers(1, 3),
+    ),
     st.builds(
         lambda skus, q, at: GoodsReceived(
             NOW + at, 5, ReceivedLines.of(tuple(ReceivedLine(sku, q) for sku in skus))
