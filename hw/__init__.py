@@ -22,9 +22,9 @@ What lives here:
   protocol, always with a pure
   `codec`, a `driver` and a `simulator` that speaks the same bytes on a real socket or
   pseudo-terminal (`console` reads the accidents a person types at it; `machine` is the
-  simulated printer without its cable, `fiscal_machine` what both fiscal ones have inside,
-  `fiscal_faults` what can go wrong with them, `paper` what comes out;
-  `simulated_line`, `acquirer`: the cable and the books of the simulated terminals).
+  simulated printer without its cable, `simulated_line` the one cable of them all,
+  `fiscal_machine` what both fiscal ones have inside, `fiscal_faults` what can go wrong with
+  them, `paper` what comes out, `acquirer` the books of the simulated terminals).
 
 It may import the standard library, structlog, serialx, in `noviapi` and `nexo` aiohttp, in
 `nexo` msgspec and cryptography, in

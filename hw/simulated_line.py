@@ -1,15 +1,17 @@
-"""The cable of a simulated payment terminal: a real socket or pty that can break anywhere.
+"""The cable of a simulated device: a real socket or pty that can break anywhere.
 
-Accidents, as the console of a simulator names them: `drop-before NAME`, `drop-after NAME [N]`
-(cut the connection when that order comes: not carried out, carried out; then refuse N),
-`half NAME` (half of its answer, then a cut), `cut-in N`, `cut-out N` (at the Nth byte
-received, sent), `noise`, `damage`, `mute`, `stale`, `twice` `on | off` (garbage before, a
-damaged byte in, no answer at all, an old answer before, or twice, each answer), `slow
+One cable serves every simulator that has one. Accidents, as their consoles name them:
+`drop-before NAME`, `drop-after NAME [N]` (cut the connection when that order comes: not carried
+out, carried out; then refuse N), `half NAME` (half of its answer, then a cut), `lose NAME`
+(carried out, and its answer never comes), `ignore NAME` (neither), `cut-in N`, `cut-out N` (at
+the Nth byte received, sent), `noise`, `damage`, `mute`, `stale`, `twice` `on | off` (garbage
+before, a damaged byte in, no answer at all, an old answer before, or twice, each answer), `slow
 SECONDS`, `hang on | off` (dead), `refuse N` (that many connections), `power` (all lines cut).
+What is named strikes once.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from ssl import SSLContext
@@ -17,6 +19,10 @@ from ssl import SSLContext
 from hw.transports.pty import PtyPort
 
 READ_SIZE = 4096
+
+SWITCHES = frozenset({"noise", "damage", "mute", "stale", "twice"})
+
+NOISE = b"\x00\xff#\x1c"
 
 
 @dataclass(slots=True)
@@ -26,6 +32,8 @@ class Faults:
     drop_before: str = ""
     drop_after: str = ""
     half: str = ""
+    lose: str = ""
+    ignore: str = ""
     """Orders at which it strikes, once."""
 
     noise: bool = False
@@ -42,9 +50,18 @@ class Faults:
     cut_out: int | None = None
     """Both count down, and are over once they have struck."""
 
+    def strikes(self, fault: str, order: str) -> bool:
+        """Whether a named fault strikes now; it is over then."""
+        if getattr(self, fault) != order:
+            return False
+        setattr(self, fault, "")
+        if fault == "drop_after":
+            self.refuse, self.then_refuse = self.refuse + self.then_refuse, 0
+        return True
+
 
 class Line:
-    """One connection, seen from the terminal."""
+    """One connection, seen from the device."""
 
     def __init__(
         self,
@@ -91,21 +108,18 @@ class Line:
     def answer(self, name: str, data: bytes) -> None:
         """Send the answer to an order, with whatever goes wrong."""
         faults = self._cable.faults
-        if faults.drop_after == name:
-            faults.drop_after = ""
-            faults.refuse, faults.then_refuse = faults.refuse + faults.then_refuse, 0
+        if faults.strikes("drop_after", name):
             self.cut()
-        elif faults.half == name:
-            faults.half = ""
+        elif faults.strikes("half", name):
             self.write(data[: len(data) // 2])
             self.cut()
-        elif not faults.mute:
+        elif not faults.strikes("lose", name) and not faults.mute:
             before, self._before, self._repeated = self._before, data, 0
             if faults.damage:
                 middle = len(data) // 2
                 data = data[:middle] + bytes((data[middle] ^ 0x01,)) + data[middle + 1 :]
             data *= 1 + faults.twice
-            self.write((b"\x00\xff#\x1c" if faults.noise else b"") + before * faults.stale + data)
+            self.write(self._cable.noise * faults.noise + before * faults.stale + data)
 
     def again(self, sends: int) -> None:
         """The last answer once more, if it was not sent so often yet."""
@@ -114,13 +128,11 @@ class Line:
             self.write(self._before)
 
     def dropped(self, name: str) -> bool:
-        """Whether the line falls before this order is carried out."""
-        faults = self._cable.faults
-        if faults.drop_before != name:
-            return False
-        faults.drop_before = ""
-        self.cut()
-        return True
+        """Whether the line falls before this order is carried out, or swallows it."""
+        if self._cable.faults.strikes("drop_before", name):
+            self.cut()
+            return True
+        return self._cable.faults.strikes("ignore", name)
 
     def cut(self) -> None:
         """End it at once."""
@@ -132,14 +144,29 @@ class Line:
 class Cable:
     """Where lines come from: a listening socket, or a pty that is one line at a time."""
 
-    def __init__(self, serve: Callable[[Line], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        serve: Callable[[Line], Awaitable[None]],
+        *,
+        noise: bytes = NOISE,
+        switches: Collection[str] = SWITCHES,
+    ) -> None:
+        """Nothing is plugged in yet.
+
+        Args:
+            serve: Runs a line until it ends.
+            noise: Bytes that begin no answer of this protocol.
+            switches: Accidents that this protocol knows.
+        """
         self.faults = Faults()
+        self.noise = noise
         self.running = asyncio.Event()
         self.running.set()
         self.replug = False
         """A serial cable that was pulled is put back at once."""
 
         self._serve = serve
+        self._switches = switches
         self._server: asyncio.Server | None = None
         self._port: PtyPort | None = None
         self._lines: set[Line] = set()
@@ -168,8 +195,32 @@ class Cable:
             if self.replug:
                 self.plug(link)
 
-        self._start(Line(self, received.get, send, drop))
+        self.join(received.get, send, drop)
         return port.url
+
+    def join(
+        self,
+        receive: Callable[[], Awaitable[bytes]],
+        send: Callable[[bytes], None],
+        drop: Callable[[], None],
+    ) -> Line:
+        """Serve a line of any other kind.
+
+        Args:
+            receive: Waits for bytes; none: the line has ended.
+            send: Bytes to the host.
+            drop: Ends the line.
+        """
+        line = Line(self, receive, send, drop)
+        self._start(line)
+        return line
+
+    def hang(self, *, on: bool) -> None:
+        """Stop reading and answering, or go on with what has arrived."""
+        if on:
+            self.running.clear()
+        else:
+            self.running.set()
 
     async def close(self) -> None:
         """Switch off: lines end."""
@@ -193,19 +244,14 @@ class Cable:
         """Accidents of the line; whether it was one."""
         faults = self.faults
         match words:
-            case [("drop-before" | "drop-after" | "half") as name, order]:
+            case [("drop-before" | "drop-after" | "half" | "lose" | "ignore") as name, order]:
                 setattr(faults, name.replace("-", "_"), order)
             case ["drop-after", order, count]:
                 faults.drop_after, faults.then_refuse = order, int(count)
-            case [
-                ("noise" | "damage" | "mute" | "stale" | "twice") as name,
-                "on" | "off" as switch,
-            ]:
+            case [name, ("on" | "off") as switch] if name in self._switches:
                 setattr(faults, name, switch == "on")
-            case ["hang", "on"]:
-                self.running.clear()
-            case ["hang", "off"]:
-                self.running.set()
+            case ["hang", ("on" | "off") as switch]:
+                self.hang(on=switch == "on")
             case ["slow", seconds]:
                 faults.slow_s = float(seconds)
             case [("cut-in" | "cut-out" | "refuse") as name, count]:
@@ -228,7 +274,7 @@ class Cable:
             except OSError:
                 return b""
 
-        self._start(Line(self, receive, writer.write, writer.transport.abort))
+        self.join(receive, writer.write, writer.transport.abort)
 
     def _start(self, line: Line) -> None:
         async def serve() -> None:
@@ -240,6 +286,6 @@ class Cable:
                     line.cut()
 
         self._lines.add(line)
-        task = asyncio.create_task(serve(), name="simulated terminal")
+        task = asyncio.create_task(serve(), name="simulated line")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

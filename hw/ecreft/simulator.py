@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from hw.acquirer import CARD, Acquirer, Transaction
-from hw.console import Lines
+from hw.console import serve
 from hw.ecreft.codec import ACK, NAK, FrameParser, Message, encode
 from hw.simulated_line import Cable, Line
 
@@ -144,13 +144,7 @@ async def main(arguments: list[str]) -> None:
         else:
             host, _, port = options.listen.rpartition(":")
             address = "tcp:{}:{}".format(*await simulator.cable.listen(host, int(port)))
-        sys.stdout.write(f"{address}\n")
-        sys.stdout.flush()
-        async for line in Lines(sys.stdin):
-            try:
-                obey(simulator, line)
-            except ValueError as error:
-                sys.stderr.write(f"{error}\n")
+        await serve(address, lambda line: obey(simulator, line))
     finally:
         await simulator.close()
 

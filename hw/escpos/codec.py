@@ -55,6 +55,11 @@ def status_request(n: int) -> bytes:
     return bytes((0x10, 0x04, n))
 
 
+def is_status(byte: int) -> bool:
+    """Whether it can be an answer to `DLE EOT n`, by its fixed bits."""
+    return byte & 0x93 == 0x12
+
+
 def process_id(job: str) -> bytes:
     """Four printable bytes naming a job."""
     digest = hashlib.blake2b(job.encode(), digest_size=8).digest()
@@ -103,7 +108,7 @@ class AnswerParser:
                 yield Processed(frame[len(_ID_HEAD) : -1])
                 continue
             self._rest = self._rest[1:]
-            if frame[0] & 0x93 == 0x12:
+            if is_status(frame[0]):
                 yield StatusByte(frame[0])
 
 

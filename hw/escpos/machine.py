@@ -105,6 +105,9 @@ class Machine:
     paper: list[Line] = field(default_factory=list)
     """Printed, not yet cut."""
 
+    proves: bool = True
+    """Echoes process ids (`GS ( H`); some models do not know them."""
+
     drawer_pulses: int = 0
     unknown: list[bytes] = field(default_factory=list)
     """Commands it did not know."""
@@ -267,4 +270,5 @@ class Interpreter:
         receipts = self._machine.receipts
         if self.just_cut and receipts:
             receipts[-1] = replace(receipts[-1], job=identity.decode("ascii", "replace"))
-        self._send(b"\x37\x22" + identity + b"\x00")
+        if self._machine.proves:
+            self._send(b"\x37\x22" + identity + b"\x00")

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from hw.acquirer import CARD, Acquirer, Transaction
-from hw.console import Lines
+from hw.console import serve
 from hw.errors import DeviceUnavailable
 from hw.nexo.codec import REQUEST, RESPONSE, Header, header_json, major, message, minor
 from hw.nexo.sealed import VECTOR, SharedKey, seal, unseal
@@ -260,13 +260,8 @@ async def main(arguments: list[str]) -> None:
     host, _, port = options.listen.rpartition(":")
     try:
         address = await simulator.cable.listen(host, int(port))
-        sys.stdout.write(f"http://{address[0]}:{address[1]}/nexo\n")
-        sys.stdout.flush()
-        async for line in Lines(sys.stdin):
-            try:
-                obey(simulator, line)
-            except ValueError as error:
-                sys.stderr.write(f"{error}\n")
+        where = f"http://{address[0]}:{address[1]}/nexo"
+        await serve(where, lambda line: obey(simulator, line))
     finally:
         await simulator.close()
 

@@ -4,11 +4,11 @@
 
 prints the address it listens on, then keeps every document as one JSON line `{"kind",
 "number", "text"}` (and as `FOLDER/number.png`). Accidents are switched by lines on standard
-input: those of `hw.fiscal_faults`, and
+input: those of the line (`hw.simulated_line`; an order is named as `PUT:receipt`, `stale` makes
+every token void, `damage` spoils the JSON), those of every fiscal printer (`hw.fiscal_faults`;
+stored requests are kept when the power is lost), and
 
-`garbled`, `busy` `on | off` (a damaged answer; another computer took the port: 403), `forget`
-(its queue is erased). An order is named as `PUT:receipt`; `stale` makes every token void;
-stored requests are kept when the power is lost.
+`busy on | off` (another computer took the port: 403), `forget` (its queue is erased).
 """
 
 import argparse
@@ -23,7 +23,7 @@ from aiohttp import web
 
 from hw import fiscal_faults
 from hw.console import serve
-from hw.fiscal_faults import Faults, Tray
+from hw.fiscal_faults import Tray
 from hw.fiscal_machine import FiscalMachine
 from hw.noviapi.machine import (
     Conflict,
@@ -33,8 +33,11 @@ from hw.noviapi.machine import (
     Request,
     TooMany,
 )
+from hw.simulated_line import Cable, Line
 
 READ_SIZE = 4096
+NOISE = b"\x00\xff#\r\n"
+SWITCHES = ("noise", "damage", "mute", "stale")
 NEVER_S = 3600.0
 """Longer than anybody waits for an answer; a line that is closed ends the wait."""
 KINDS = ("receipt", "daily_report", "status")
@@ -58,16 +61,16 @@ class NoviapiSimulator:
             now=lambda: now() + timedelta(days=self.days), unique_number="ZBN 1901007094"
         )
         self.machine = NoviapiMachine(self.module)
-        self.faults = Faults()
+        self.cable = Cable(self._carry, noise=NOISE, switches=SWITCHES)
+        self.faults = self.cable.faults
+        self.busy = False
+        """Another computer has the port."""
+
         self._tray = Tray(keep, pictures)
         self._runner: web.AppRunner | None = None
-        self._door: asyncio.Server | None = None
         self._inside = ("", 0)
-        self._lines: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._running = asyncio.Event()
-        self._running.set()
         self._changed = asyncio.Condition()
+        self._telling: set[asyncio.Task[None]] = set()
 
     async def listen(self, host: str = "127.0.0.1", port: int = 0) -> tuple[str, int]:
         """Switch on; the address, with the port chosen if it was 0."""
@@ -89,34 +92,19 @@ class NoviapiSimulator:
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         self._inside = self._runner.addresses[0][:2]
-        self._door = await asyncio.start_server(self._knock, host, port)
-        name = self._door.sockets[0].getsockname()
-        return name[0], name[1]
+        return await self.cable.listen(host, port)
 
     async def close(self) -> None:
         """Switch off; counters, memories and stored requests stay in `machine`."""
-        self.set_hang(hang=False)
-        if self._door is not None:
-            self._door.close()
-        self._cut_all()
-        for task in (tasks := list(self._tasks)):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.cable.close()
+        await asyncio.gather(*self._telling, return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
         self.record()
 
-    def set_hang(self, *, hang: bool) -> None:
-        """Stop answering, or go on with what has arrived."""
-        self.faults.hang = hang
-        if hang:
-            self._running.clear()
-        else:
-            self._running.set()
-
     def lose_power(self) -> None:
         """All lines are cut; it is on again at once."""
-        self._cut_all()
+        self.cable.cut_all()
         self.module.lose_power()
 
     def resume(self) -> None:
@@ -124,85 +112,44 @@ class NoviapiSimulator:
         self.machine.work()
         self.record()
         task = asyncio.create_task(self._notify())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     def record(self) -> None:
         """Write finished documents down."""
         self._tray.take(self.module.documents)
 
-    # The door: bytes, counted.
+    # The door: what the cable brings goes to the HTTP server inside, and back.
 
-    def _knock(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.faults.refuse > 0:
-            self.faults.refuse -= 1
-            writer.transport.abort()
-            return
-        self._lines.add(writer)
-        task = asyncio.create_task(self._carry(reader, writer), name="simulated door")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        pumps: list[asyncio.Task[None]] = []
-        inner_writer: asyncio.StreamWriter | None = None
+    async def _carry(self, line: Line) -> None:
+        reader, writer = await asyncio.open_connection(*self._inside)
+        answering = asyncio.create_task(self._back(reader, line), name="simulated door")
         try:
-            inner_reader, inner_writer = await asyncio.open_connection(*self._inside)
-            ways = (
-                self._pump(reader, inner_writer, "cut_in"),
-                self._pump(inner_reader, writer, "cut_out"),
-            )
-            pumps = [asyncio.create_task(way, name="simulated line") for way in ways]
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            # First of all, and without waiting: closing may cancel us here too.
-            self._lines.discard(writer)
-            writer.transport.abort()
-            if inner_writer is not None:
-                inner_writer.transport.abort()
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
-
-    async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: str
-    ) -> None:
-        """Until either side ends it, or the count runs out."""
-        with suppress(OSError):
-            while data := await reader.read(READ_SIZE):
-                await self._running.wait()
-                if way == "cut_out":
-                    if self.faults.mute:
-                        continue
-                    data = self._spoiled(data)
-                left = getattr(self.faults, way)
-                if left is not None:
-                    data = data[:left]
-                    setattr(self.faults, way, left - len(data))
+            while data := await line.read():
                 writer.write(data)
                 await writer.drain()
-                if left is not None and left == len(data):
-                    setattr(self.faults, way, None)
-                    # What was let through must arrive before the line falls.
-                    if way == "cut_in":
-                        await self._settled()
-                    return
+            await _settled()  # what was let through must arrive before the line falls
+        except OSError:
+            pass
+        finally:
+            # First of all, and without waiting: closing may cancel us here too.
+            line.cut()
+            writer.transport.abort()
+            answering.cancel()
+            await asyncio.gather(answering, return_exceptions=True)
 
-    async def _settled(self) -> None:
-        """A few turns, so that the inner server has read what it was given."""
-        for _ in range(20):
-            await asyncio.sleep(0)
+    async def _back(self, reader: asyncio.StreamReader, line: Line) -> None:
+        with suppress(OSError):
+            while data := await reader.read(READ_SIZE):
+                await self.cable.running.wait()
+                if not self.faults.mute:
+                    line.write(self._spoiled(data))
+        line.cut()
 
     def _spoiled(self, data: bytes) -> bytes:
-        if self.faults.noise:
-            data = b"\x00\xff#\r\n" + data
-        if self.faults.garbled:
+        if self.faults.damage:
             data = data.replace(b'"', b"'")
-        return data
-
-    def _cut_all(self) -> None:
-        for writer in list(self._lines):
-            writer.transport.abort()
+        return self.cable.noise * self.faults.noise + data
 
     # The printer.
 
@@ -213,8 +160,6 @@ class NoviapiSimulator:
         handler: Callable[[web.Request], object],
     ) -> web.StreamResponse:
         faults = self.faults
-        if faults.slow_s:
-            await asyncio.sleep(faults.slow_s)
         name = (
             f"{request.method}:{request.path.split('/')[3] if request.path.count('/') > 2 else ''}"
         )
@@ -240,7 +185,7 @@ class NoviapiSimulator:
 
     def _authorised(self, request: web.Request) -> web.Response | None:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if self.faults.busy:
+        if self.busy:
             return _exception(403, 3, "Multiple access")
         if self.faults.stale or not self.machine.knows(token):
             return _exception(401, 2, "Unauthorized")
@@ -310,6 +255,12 @@ class NoviapiSimulator:
             self._changed.notify_all()
 
 
+async def _settled() -> None:
+    """A few turns, so that the inner server has read what it was given."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
 async def _answered(
     request: web.Request, handler: Callable[[web.Request], object]
 ) -> web.StreamResponse:
@@ -337,9 +288,6 @@ def _exception(status: int, code: int, description: str, **more: object) -> web.
     return web.json_response({"exception": told}, status=status)
 
 
-_SWITCHES = {"noise", "garbled", "mute", "stale", "busy"}
-
-
 def obey(simulator: NoviapiSimulator, line: str) -> None:
     """Do what one line of the console says.
 
@@ -347,10 +295,15 @@ def obey(simulator: NoviapiSimulator, line: str) -> None:
         ValueError: It says nothing we know.
     """
     words = line.split()
-    if words == ["forget"]:
-        simulator.machine.forget()
-    elif not fiscal_faults.obey(simulator, words, _SWITCHES):
-        raise ValueError(f"unknown: {line!r}; see the head of hw/noviapi/simulator.py")
+    match words:
+        case ["forget"]:
+            simulator.machine.forget()
+        case ["busy", ("on" | "off") as switch]:
+            simulator.busy = switch == "on"
+        case ["power"]:
+            simulator.lose_power()
+        case _ if not (simulator.cable.obey(words) or fiscal_faults.obey(simulator, words)):
+            raise ValueError(f"unknown: {line!r}; see the head of hw/noviapi/simulator.py")
     simulator.resume()
 
 

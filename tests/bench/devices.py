@@ -107,7 +107,7 @@ async def _tickets(path, *, dead):
     spooler.listen(done.put_nowait)
     await spooler.start()
     if dead:
-        printers["dead"].set_hang(hang=True)
+        printers["dead"].cable.hang(on=True)
         for n in range(TICKETS):
             await spooler.add(_order(f"dead/{n}", "dead"))
     began = time.perf_counter()
@@ -116,7 +116,7 @@ async def _tickets(path, *, dead):
     for _ in range(TICKETS):
         await done.get()
     took = time.perf_counter() - began
-    printers["dead"].set_hang(hang=False)
+    printers["dead"].cable.hang(on=False)
     await spooler.close()
     await supervisor.close()
     for printer in printers.values():

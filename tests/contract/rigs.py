@@ -232,19 +232,18 @@ class SerialPosnetRig(PosnetRig):
     """`fiscal.posnet` on a pseudo-terminal; a cut is a cable that was pulled and put back."""
 
     async def connect(self) -> str:
+        self.simulator.cable.replug = True
         assert isinstance(self.simulator, PosnetSimulator)
-        self.simulator.replug = True
         return self.simulator.plug(self.folder / "fiscal")
 
     def vanish(self, order: str = "") -> None:
-        assert isinstance(self.simulator, PosnetSimulator)
-        self.simulator.replug = False
+        self.simulator.cable.replug = False
         super().vanish(order)
 
     def back(self) -> None:
         assert isinstance(self.simulator, PosnetSimulator)
         super().back()
-        self.simulator.replug = True
+        self.simulator.cable.replug = True
         self.simulator.plug(self.folder / "fiscal")
 
 

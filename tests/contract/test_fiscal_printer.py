@@ -455,15 +455,15 @@ async def test_one_answer_never_comes_on_a_line_that_holds(rig, fault):
         assert rig.module.draft is None
 
 
-@pytest.mark.parametrize("fault", ["noise", "stale", "twice", "bad-crc"])
+@pytest.mark.parametrize("fault", ["noise", "stale", "twice", "damage"])
 async def test_what_is_wrong_with_every_answer(rig, fault):
     if isinstance(rig, NoviapiRig):
-        fault = {"twice": "garbled", "bad-crc": "mute"}.get(fault, fault)
+        fault = {"twice": "damage", "damage": "mute"}.get(fault, fault)
     await impatient(rig)
     rig.obey(f"{fault} on")
     outcome = await rig.printer.issue(sale("S-1"))
     # An answer that is there among noise, old ones and repeats is found; a damaged one is none.
-    readable = not isinstance(rig, NoviapiRig) and fault != "bad-crc"
+    readable = not isinstance(rig, NoviapiRig) and fault != "damage"
     assert isinstance(outcome, Fiscalised if readable else Refused)
     rig.obey(f"{fault} off")
     assert isinstance(await rig.printer.issue(sale("S-1")), Fiscalised)

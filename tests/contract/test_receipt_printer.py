@@ -127,7 +127,7 @@ async def test_low_paper_prints_and_says_so(rig):
 
 async def test_silence_is_not_paper_ok(rig):
     await impatient(rig)
-    rig.simulator.faults.empty_status = True
+    rig.simulator.faults.mute = True
     outcome = await rig.printer.print(short())
     assert isinstance(outcome, Refused)
     assert rig.simulator.machine.receipts == []
@@ -147,14 +147,14 @@ async def test_noise_is_not_a_status(rig):
 
 async def test_connection_cut_before_printing_is_unknown(rig):
     await rig.printer.open()
-    rig.simulator.faults.drop_job = True
+    rig.simulator.faults.drop_before = "job"
     assert isinstance(await rig.printer.print(short()), Unknown)
     assert rig.simulator.machine.receipts == []
 
 
 async def test_connection_cut_after_printing_is_unknown(rig):
     await rig.printer.open()
-    rig.simulator.faults.drop_answer = True
+    rig.simulator.faults.drop_after = "job"
     outcome = await rig.printer.print(short())
     assert isinstance(outcome, Unknown)
     assert "Look at the paper" in outcome.cure
@@ -185,7 +185,7 @@ async def test_slow_is_still_done(rig):
 
 async def test_no_proof_in_time_is_unknown_although_printed(rig):
     await impatient(rig)
-    rig.simulator.faults.no_proof = True
+    rig.simulator.machine.proves = False
     outcome = await rig.printer.print(short())
     assert isinstance(outcome, Unknown)
     assert "says that all is well" in outcome.problem
@@ -194,7 +194,7 @@ async def test_no_proof_in_time_is_unknown_although_printed(rig):
 
 async def test_a_dead_line_is_noticed_when_idle(rig):
     await impatient(rig, poll_s="0.05")
-    rig.simulator.faults.empty_status = True
+    rig.simulator.faults.mute = True
     async with asyncio.timeout(PATIENCE_S):
         error = await rig.printer.lost()
     assert isinstance(error, DeviceUnavailable)
@@ -205,7 +205,7 @@ async def test_a_dead_line_is_noticed_when_idle(rig):
 async def test_cancelled_printing_leaves_nothing_to_mistake(rig, stage):
     await rig.printer.open()
     if stage == "status":
-        rig.simulator.set_hang(hang=True)
+        rig.simulator.cable.hang(on=True)
     else:
         rig.simulator.machine.lines_left = 1
     printing = asyncio.create_task(rig.printer.print(Slip("first", (*map(text, "ab"), Cut()))))
@@ -217,7 +217,7 @@ async def test_cancelled_printing_leaves_nothing_to_mistake(rig, stage):
     with pytest.raises(asyncio.CancelledError):
         await printing
     assert isinstance(await rig.printer.print(short("too early")), Refused)
-    rig.simulator.set_hang(hang=False)
+    rig.simulator.cable.hang(on=False)
     rig.simulator.set_paper("ok")
     await rig.printer.open()
     assert isinstance(await rig.printer.print(short("second")), Done)

@@ -9,6 +9,7 @@ import pytest
 from escpos.printer import Network
 
 from hw.escpos.simulator import EscposSimulator, obey
+from tests.hw.until import until
 
 
 @pytest.fixture
@@ -88,12 +89,15 @@ async def test_paper_status_in_order(simulator):
 
 async def test_a_receipt_is_on_record_before_it_is_confirmed(simulator, tmp_path):
     seen = []
-
-    def answer(data):
-        seen.append((data, (tmp_path / "receipts.jsonl").read_text()))
-
-    connection = simulator._connect(answer, lambda: None)
-    await connection.take(b"\x1b@a\n\x1dV\x00\x1d(H\x06\x0000ABCD")
+    sent: asyncio.Queue[bytes] = asyncio.Queue()
+    line = simulator.cable.join(
+        sent.get,
+        lambda data: seen.append((data, (tmp_path / "receipts.jsonl").read_text())),
+        lambda: None,
+    )
+    sent.put_nowait(b"\x1b@a\n\x1dV\x00\x1d(H\x06\x0000ABCD")
+    await until(lambda: seen)
+    line.cut()
     [(proof, record)] = seen
     assert proof == b"\x37\x22ABCD\x00"
     assert json.loads(record)["job"] == "ABCD"
@@ -102,9 +106,10 @@ async def test_a_receipt_is_on_record_before_it_is_confirmed(simulator, tmp_path
 async def test_console_switches(simulator):
     for line in (
         "paper out after 3",
-        "drop-job on",
-        "drop-answer on",
-        "empty-status on",
+        "drop-before job",
+        "drop-after job 2",
+        "lose job",
+        "mute on",
         "no-proof on",
         "noise on",
         "slow 0.5",
@@ -115,18 +120,17 @@ async def test_console_switches(simulator):
         obey(simulator, line)
     faults = simulator.faults
     assert simulator.machine.lines_left == 3
-    assert faults.drop_job
-    assert faults.drop_answer
-    assert faults.empty_status
-    assert faults.no_proof
+    assert (faults.drop_before, faults.drop_after, faults.lose) == ("job", "job", "job")
+    assert faults.mute
     assert faults.noise
-    assert faults.hang
+    assert not simulator.machine.proves
+    assert not simulator.cable.running.is_set()
     assert (faults.slow_s, faults.cut_in, faults.cut_out) == (0.5, 7, 8)
     obey(simulator, "noise off")
     obey(simulator, "paper ok")
     assert not faults.noise
     assert simulator.machine.lines_left is None
-    for line in ("paper", "drop-job maybe", "slow x"):
+    for line in ("paper", "no-proof maybe", "stale on", "slow x"):
         with pytest.raises(ValueError, match=r"unknown|float"):
             obey(simulator, line)
 

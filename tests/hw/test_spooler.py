@@ -24,14 +24,13 @@ class Kitchen:
         self.folder, self.more = folder, more
         self.printers = [EscposSimulator(), EscposSimulator()]
         self.settled = asyncio.Queue()
+        self.urls = []
 
     @asynccontextmanager
     async def running(self):
-        urls = []
-        for printer in self.printers:
-            host, port = await printer.listen() if printer._server is None else printer.address
-            printer.address = host, port
-            urls.append(f"tcp:{host}:{port}")
+        if not self.urls:
+            self.urls = ["tcp:{}:{}".format(*await printer.listen()) for printer in self.printers]
+        urls = self.urls
         supervisor = Supervisor(
             [
                 DeviceConfig(
@@ -126,10 +125,9 @@ async def test_a_person_moves_a_job_and_not_to_a_printer_that_is_none(kitchen):
 
 async def test_an_answer_that_does_not_come_is_unknown_and_its_reprint_says_copy(kitchen):
     async with kitchen.running() as spooler:
-        kitchen.printers[0].faults.drop_answer = True
+        kitchen.printers[0].faults.drop_after = "job"
         await spooler.add(ticket("a"))
         assert (await kitchen.next()).state == "unknown"
-        kitchen.printers[0].faults.drop_answer = False
         await spooler.decide("a", "not_printed", "anna")
         done = await kitchen.next()
         assert (done.state, done.decided_by) == ("done", "anna")
@@ -149,11 +147,11 @@ async def test_a_drawer_opens_once_or_not_at_all(kitchen):
 
 async def test_a_dead_printer_delays_no_other(kitchen):
     async with kitchen.running() as spooler:
-        kitchen.printers[0].set_hang(hang=True)
+        kitchen.printers[0].cable.hang(on=True)
         await spooler.add(ticket("a"))
         await spooler.add(ticket("b", device="P2"))
         assert (await kitchen.next()).id == "b"
-        kitchen.printers[0].set_hang(hang=False)
+        kitchen.printers[0].cable.hang(on=False)
         assert (await kitchen.next()).id == "a"
 
 

@@ -112,7 +112,7 @@ async def test_waits_are_jittered(simulated):
 async def test_a_dead_device_delays_no_other(simulated):
     dead = EscposSimulator()
     host, port = await dead.listen()
-    dead.set_hang(hang=True)
+    dead.cable.hang(on=True)
     simulated.plug()
     configs = [
         printer(f"tcp:{host}:{port}", till="1", options={"answer_timeout_s": "0.2"}),
@@ -141,9 +141,8 @@ async def test_printer_comes_back_after_an_unknown(simulated):
         await bench.until("p", "connected")
         till = bench.supervisor.printer("1")
         assert isinstance(await till.print(Slip("a", (TextLine(text="a"), Cut()))), Done)
-        simulator.faults.drop_job = True
+        simulator.faults.drop_before = "job"
         await till.print(Slip("b", (TextLine(text="b"), Cut())))
-        simulator.faults.drop_job = False
         await bench.until("p", "lost")
         await bench.until("p", "connected")
         assert isinstance(await till.print(Slip("c", (TextLine(text="c"), Cut()))), Done)

@@ -112,13 +112,12 @@ async def test_a_job_asked_for_twice_is_printed_once(api, printer):
 
 async def test_what_no_machine_can_tell_a_person_does(api, printer):
     await with_printer(api, printer)
-    printer.faults.drop_answer = True
+    printer.faults.drop_after = "job"
     job = next(IDS)
     await api("PUT", f"/v1/jobs/{job}", {"till": "T1", "elements": TEXT}, scope="print")
     await settled(api, job, "unknown")
     [open_] = (await api("GET", "/v1/jobs", scope="print")).json["jobs"]
     assert (open_["id"], open_["state"]) == (job, "unknown")
-    printer.faults.drop_answer = False
     said = {"decision": "not_printed", "by": "anna"}
     assert (await api("POST", f"/v1/jobs/{job}/decision", said, scope="print")).status == 200
     assert (await settled(api, job))["decided_by"] == "anna"
