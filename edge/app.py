@@ -72,6 +72,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
             clock,
             language=config.language,
             fresh=partial(secrets.token_hex, 8),
+            labels=config.labels,
         )
 
         def now_ms() -> int:

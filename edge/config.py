@@ -13,6 +13,9 @@
     [[peers]]
     url = "https://192.168.1.12:8788"
 
+    [labels]
+    29 = "TTTTVWWWWW"
+
     [[tills]]
     id = "T1"
 
@@ -29,13 +32,14 @@ that rewrote `karb.toml` would lose its comments. Both may be edited by hand.
 
 Only `name`, `store` and `central` are needed; `karb init` writes them. With `[lan]` the
 nodes of a store find each other and exchange directly; `[[peers]]` names those that
-multicast does not reach.
+multicast does not reach. `[labels]` says what the shop's own scales put into the codes of a prefix
+from 20 to 29 (`sync.rules.in_store`).
 """
 
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
@@ -44,6 +48,7 @@ from urllib.parse import urlsplit
 
 from edge import files
 from hw.registry import DRIVERS, DeviceConfig, place
+from sync.rules import in_store
 
 FILE = "karb.toml"
 DEVICES = "devices.toml"
@@ -140,6 +145,9 @@ class Config:
     origins: tuple[str, ...] = ()
     """Pages of other places that may use the API, as https://kasa.example."""
 
+    labels: in_store.Patterns = field(default_factory=lambda: in_store.DEFAULT)
+    """Prefix of a code to what stands in it."""
+
     tills: tuple[Till, ...] = DEFAULT_TILLS
     devices: tuple[DeviceConfig, ...] = ()
     added: frozenset[str] = frozenset()
@@ -227,6 +235,7 @@ def parse(table: Mapping[str, Any], data: Path, added: Mapping[str, Any] | None 
         lan=_lan(root),
         peers=tuple(_peer(row) for row in root.rows("peers", ("url",))),
         origins=_origins(root),
+        labels=_labels(root),
         tills=tills or DEFAULT_TILLS,
         devices=tuple(_device(row) for row in root.rows("devices", _DEVICE)) + by_command,
         added=frozenset(device.id for device in by_command),
@@ -375,6 +384,7 @@ _ROOT = (
     "lan",
     "peers",
     "origins",
+    "labels",
     "tills",
     "devices",
 )
@@ -563,6 +573,21 @@ def _origins(root: _Table) -> tuple[str, ...]:
         root.wrong("origins", 'addresses of pages, as ["https://kasa.example"]; * is none')
         return ()
     return tuple(origins)
+
+
+def _labels(root: _Table) -> in_store.Patterns:
+    table = root.table("labels", tuple(map(str, range(20, 30))))
+    patterns = dict(in_store.DEFAULT)
+    if table is None:
+        return patterns
+    for prefix in map(str, range(20, 30)):
+        pattern = table.get(prefix)
+        try:
+            if pattern is not None:
+                patterns[prefix] = in_store.checked(prefix, str(pattern))
+        except in_store.BadPattern as error:
+            table.wrong(prefix, str(error).partition("expected ")[2].rstrip("."))
+    return patterns
 
 
 def _check_together(config: Config, mistakes: list[str]) -> None:

@@ -165,9 +165,7 @@ async def post_line(node: Node, call: Call) -> Reply:
             raise Refused(scan_problem(scanned.error))
         raise scanned.error
     await node.store.write(
-        lambda unit: parking.add_line(
-            unit, basket, asked.line.hex, scanned.item, asked.quantity_milli
-        )
+        lambda unit: parking.add_line(unit, basket, asked.line.hex, scanned, asked.quantity_milli)
     )
     history, document, _ = await node.store.document(basket)
     if document is None:

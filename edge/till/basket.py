@@ -14,6 +14,7 @@ from typing import TypeAlias
 from edge.till.errors import NotCovered, NotFound, NotPossible, TillError, UnknownArticle
 from sync.facts.sale import Discount, Payment, SaleLine
 from sync.merge.sales import NEEDS_APPROVAL
+from sync.rules.barcode import BadBarcode
 from sync.rules.money import line_total_minor
 from sync.rules.offers import Bought, Given, Offers
 from sync.rules.promotion import Moment
@@ -97,6 +98,10 @@ class Scanned:
     """A code was read and is this article."""
 
     item: Item
+    quantity_milli: int | None = None
+    """What its label says; None: one more."""
+
+    discounts: tuple[Discount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,8 +307,8 @@ def _step(basket: Basket, event: Event) -> tuple[Basket, tuple[Effect, ...]]:
             "Basket: expected no payment under way, there is one.", "Wait until it is through."
         )
     match event:
-        case Scanned(item=item):
-            return _add(basket, item), ()
+        case Scanned():
+            return _add(basket, event), ()
         case NotScanned(error=error):
             raise error
         case Clear():
@@ -332,8 +337,9 @@ def _restore(basket: Basket, event: Restore) -> Basket:
     return replace(_bounded(made), notice=event.notice)
 
 
-def _add(basket: Basket, item: Item) -> Basket:
-    for line in basket.lines:
+def _add(basket: Basket, scanned: Scanned) -> Basket:
+    item, labelled = scanned.item, scanned.quantity_milli is not None
+    for line in () if labelled else basket.lines:
         # What was weighed is another piece; what has a discount got it for these pieces.
         if line.item == item and not line.discounts and line.quantity_milli % ONE_MILLI == 0:
             return _with(basket, replace(line, quantity_milli=line.quantity_milli + ONE_MILLI))
@@ -341,9 +347,15 @@ def _add(basket: Basket, item: Item) -> Basket:
         raise NotPossible(
             f"Basket: expected at most {MAX_LINES} lines.", "Take payment and begin another."
         )
+    milli = ONE_MILLI if scanned.quantity_milli is None else scanned.quantity_milli
+    if not 0 < milli <= MAX_QUANTITY_MILLI:
+        raise NotPossible(
+            f"Label of {milli} thousandths: expected 1 to {MAX_QUANTITY_MILLI}.", "Weigh it again."
+        )
+    line = Line(id=basket.next_line, item=item, quantity_milli=milli, discounts=scanned.discounts)
     added = replace(
         basket,
-        lines=(*basket.lines, Line(id=basket.next_line, item=item)),
+        lines=(*basket.lines, line),
         next_line=basket.next_line + 1,
         notice="",
     )
@@ -448,6 +460,15 @@ def unknown_code(code: str) -> UnknownArticle:
     return UnknownArticle(
         f"Code {code[:40]!r}: expected an article of the catalogue, found none.",
         "Scan it again, or sell it by another code; tell head office that it is missing.",
+        field="/code",
+    )
+
+
+def misread(error: BadBarcode) -> UnknownArticle:
+    """The error of a number that cannot be one."""
+    return UnknownArticle(
+        f"Code {error.value!r}: expected {error.expected}.",
+        f"{error.cure[:1].upper()}{error.cure[1:] or 'Scan it again'}.",
         field="/code",
     )
 

@@ -16,7 +16,8 @@ from edge.till.basket import NotScanned, Scanned
 from edge.till.errors import NotFound, NotPossible
 from edge.till.printing import INTENDED, Job, Printing
 from edge.till.protocol import protocol
-from edge.till.till import Till, resolve
+from edge.till.scanning import Scanning
+from edge.till.till import Till
 from edge.till.told import Told
 from hw.device import ReceiptPrinter, Scan
 from hw.spooler import Spooler
@@ -25,6 +26,7 @@ from sync.facts.node import StoreDescribed
 from sync.facts.returned import SaleReturned
 from sync.facts.sale import Stage
 from sync.merge.sales import Next
+from sync.rules import in_store
 
 GRACE_S = 1.0
 """How long stopping waits for slips to be noted."""
@@ -43,6 +45,7 @@ class Counter:
         *,
         language: str,
         fresh: Callable[[], str],
+        labels: in_store.Patterns = in_store.DEFAULT,
     ) -> None:
         """Set up the tills; nothing runs yet.
 
@@ -52,11 +55,13 @@ class Counter:
             clock: Trusted time.
             language: Of slips.
             fresh: Makes a word never used before.
+            labels: What the shop's own scales put into their codes.
         """
         self._store, self._clock, self._fresh = store, clock, fresh
         self.asking = Asking(store, fresh)
         self._told = Told(store, clock)
         self._language = language
+        self._scanning = Scanning(store, clock, labels, language)
         self._spooler: Spooler | None = None
         self._printer: Callable[[str], ReceiptPrinter | None] = lambda _: None
         self.tills = {
@@ -67,6 +72,7 @@ class Counter:
                 Printing(till, store, partial(self._printer_of, till), language=language),
                 self.asking,
                 self._told,
+                self._scanning,
             )
             for till in tills
         }
@@ -128,7 +134,7 @@ class Counter:
 
     async def resolve(self, code: str) -> Scanned | NotScanned:
         """Ask the catalogue what a code is, at the price in force now."""
-        return await resolve(self._store, self._clock.now().ms, code)
+        return await self._scanning.resolve(code)
 
     async def settings(self) -> StoreDescribed:
         """Return what head office says of this store."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from edge.store.unit import Unit
-from edge.till.basket import Basket, Item, Line, Recalled
+from edge.till.basket import ONE_MILLI, Basket, Item, Line, Recalled, Scanned
 from edge.till.errors import Conflict, NotFound, NotPossible
 from sync.facts.basket import BasketEnded, BasketRecalled
 from sync.facts.document import BASKET, DocumentSettled
@@ -80,11 +80,12 @@ def park(unit: Unit, till: str, basket: Basket, asked: Park) -> bool:
     return True
 
 
-def add_line(unit: Unit, basket: bytes, line: str, item: Item, quantity_milli: int) -> None:
+def add_line(unit: Unit, basket: bytes, line: str, scanned: Scanned, quantity_milli: int) -> None:
     """Add to a basket that is put aside; the same line again adds nothing.
 
     Raises:
         NotFound: There is no such basket.
+        NotPossible: Several of what a label says how much it is.
         Conflict: It is at a till again, sold, or let go.
     """
     found = _found(unit.history(basket), basket)
@@ -94,7 +95,14 @@ def add_line(unit: Unit, basket: bytes, line: str, item: Item, quantity_milli: i
             f"{found.standing.state}.",
             "Scan it at the till that has it, or begin another basket.",
         )
-    edits = rules.add(rules.Line(line, _article(item), quantity_milli))
+    if scanned.quantity_milli is not None and quantity_milli != ONE_MILLI:
+        raise NotPossible(
+            f"Quantity {quantity_milli} thousandths: expected 1000, the label says how much it is.",
+            "Scan each label.",
+            field="/quantity_milli",
+        )
+    milli = quantity_milli if scanned.quantity_milli is None else scanned.quantity_milli
+    edits = rules.add(rules.Line(line, _article(scanned.item), milli, scanned.discounts))
     try:
         unit.edit(basket, BASKET, lambda value: [] if f"line/{line}" in value.items else edits)
     except DocumentFull as error:

@@ -5,7 +5,6 @@ its way to the disk the next buyer's scans wait in the queue.
 """
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -13,32 +12,29 @@ import structlog
 from edge.clock import Clock
 from edge.stockroom.asking import Asking
 from edge.store.store import Store
-from edge.store.unit import ArticleView, Unit
+from edge.store.unit import Unit
 from edge.till import basket as rules
 from edge.till import parking
 from edge.till.basket import (
     Basket,
     Clear,
     Event,
-    Item,
     NotPaid,
-    NotScanned,
     Paid,
     Refuse,
     Restore,
-    Scanned,
     Sell,
 )
 from edge.till.errors import NotPossible
 from edge.till.parking import Park, Recall
-from edge.till.pricing import from_basket, printed_name
+from edge.till.pricing import from_basket
 from edge.till.printing import INTENDED, Job, Printing
 from edge.till.request import PayRequest
+from edge.till.scanning import Scanning
 from edge.till.selling import Recorded, again, digest
 from edge.till.stages import tender
 from edge.till.told import Told
 from sync.facts.sale import Stage
-from sync.rules.barcode import BadBarcode, parse
 from sync.rules.offers import Offers
 from sync.rules.promotion import Moment
 
@@ -70,6 +66,7 @@ class Till:
         printing: Printing,
         asking: Asking,
         told: Told,
+        scanning: Scanning,
     ) -> None:
         """Begin with an empty basket."""
         self.id = id_
@@ -79,6 +76,7 @@ class Till:
 
         self.printing = printing
         self._store, self._clock, self._asking, self._told = store, clock, asking, told
+        self._scanning = scanning
         self._asked: asyncio.Queue[_Ask] = asyncio.Queue(MAX_WAITING)
 
     def scanned(self, code: str) -> None:
@@ -184,7 +182,7 @@ class Till:
             case Recall():
                 await self._recall(what)
             case str():
-                scanned = await resolve(self._store, self._clock.now().ms, what)
+                scanned = await self._scanning.resolve(what)
                 self._changed(await self._told.offers(), scanned)
             case _:
                 await self._change(*what)
@@ -268,33 +266,3 @@ class Till:
         if prints and recorded.new and recorded.stage is Stage.CLOSED:
             self.printing.add(Job(event))
         return recorded
-
-
-async def resolve(store: Store, at_ms: int, code: str) -> Scanned | NotScanned:
-    """Ask the catalogue what a code is, at the price in force at `at_ms`."""
-    text = code.strip()
-    article = None
-    with suppress(BadBarcode):  # then perhaps a sku, typed
-        article = await store.article(parse(text), at_ms)
-    if article is None and text:
-        article = await store.article(text, at_ms)
-    if article is None:
-        return NotScanned(error=rules.unknown_code(text))
-    if article.unit_minor is None:
-        return NotScanned(error=rules.without_price(article.sku))
-    return Scanned(item=_item(article, article.unit_minor))
-
-
-def _item(article: ArticleView, unit_minor: int) -> Item:
-    return Item(
-        sku=article.sku,
-        name=article.fiscal_name,
-        carried_name=printed_name(article, listed=True),
-        unit=article.unit,
-        vat=article.vat,
-        unit_minor=unit_minor,
-        deposit_minor=article.deposit_minor,
-        age_min=article.age_min,
-        price_version=article.price_version,
-        group=article.group,
-    )

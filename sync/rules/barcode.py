@@ -1,4 +1,4 @@
-"""Barcodes: one spelling for a number however it was printed, and our own in-store codes.
+"""The numbers in barcodes: one spelling however it was printed, and our own in-store codes.
 
 A UPC-A is an EAN-13 with a leading zero and an EAN-8 one with five, so all are one
 number; its canonical form is the shortest of 8, 12, 13 or 14 digits that holds it.
@@ -14,11 +14,6 @@ Gtin = NewType("Gtin", str)
 
 LENGTHS = (8, 12, 13, 14)
 
-MAX_SCAN = 128
-"""Longest text a scan may have."""
-
-_AIM = re.compile(r"\][A-Za-z][0-9A-Za-z]")
-_AIM_GS1 = ("]C1", "]d2", "]e0", "]Q3")
 _DIGITS = re.compile(r"[0-9]+")
 
 
@@ -71,32 +66,6 @@ def canonical(digits: str) -> Gtin:
     if not number:
         raise BadBarcode(digits, "a number above zero")
     return Gtin(number.zfill(next(length for length in LENGTHS if length >= len(number))))
-
-
-def parse(scanned: str) -> Gtin:
-    """Read what a scanner sent: digits, with or without its symbology identifier.
-
-    Of a GS1 element string only the GTIN, application identifier 01 or 02, is read.
-
-    Raises:
-        BadBarcode: There is no GTIN in it, or it was misread.
-    """
-    text = scanned.strip()
-    if not text:
-        raise BadBarcode(text, "a barcode, got nothing", "scan again")
-    if len(text) > MAX_SCAN:
-        raise BadBarcode(
-            text, f"at most {MAX_SCAN} characters, got {len(text)}", "scan one code at a time"
-        )
-    aim = _AIM.match(text)
-    if aim is None:
-        return canonical(text)
-    payload = text[3:].lstrip("\x1d")
-    if aim[0] not in _AIM_GS1:
-        return canonical(payload)
-    if payload[:2] in {"01", "02"} and len(payload) >= 16:
-        return canonical(payload[2:16])
-    raise BadBarcode(text, "a GTIN (01) first", "scan the article's own barcode")
 
 
 def in_store(number: int, prefix: int = 20) -> Gtin:

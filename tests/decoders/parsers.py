@@ -64,7 +64,7 @@ from sync.exchange.session import Session
 from sync.facts import change, person
 from sync.merge import basket
 from sync.merge.document import Value
-from sync.rules import barcode, vat
+from sync.rules import barcode, in_store, scan, vat
 from tests.central import machine
 from tests.central.catalogue import test_importer, test_promotions
 from tests.sync import test_checkpoint, test_stick
@@ -633,9 +633,16 @@ PARSERS: tuple[Parser, ...] = (
     ),
     Parser(
         "a barcode",
-        "sync.rules.barcode",
-        text(barcode.parse),
-        lambda: [b"5901234123457", b"]C10105901234123457\x1d10ABC", b"]E096385074"],
+        "sync.rules.scan",
+        text(lambda scanned: scan.read(scanned, in_store.DEFAULT, 2026)),
+        lambda: [
+            b"5901234123457",
+            b"]C10105901234123457\x1d10ABC",
+            b"]E096385074",
+            b"2912345014681",
+            b"]d2019501234123454731030012343922001299\x1d1726013110AB\x1d21XY",
+            b"https://id.gs1.org/01/09501101530003/10/AB?17=260131",
+        ],
         (barcode.BadBarcode,),
     ),
     Parser(

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import BadConfig, Lan, Listen, first_file, load, masked, moved, parse, parse_listen
+from sync.rules import in_store
 
 DATA = Path("/data")
 LEAST = {"name": "kasa-1", "store": "KRK1", "central": "https://c.example:8443"}
@@ -71,6 +72,16 @@ def test_devices_and_their_options():
     (device,) = config.devices
     assert device.till == "T2"
     assert device.options == {"columns": "42", "kanji_off": "yes", "job_timeout_s": "1.5"}
+
+
+def test_the_shop_s_own_labels():
+    config = parse(LEAST | {"labels": {"29": "ttttvwwwww", "23": "TTTTTTTTTT"}}, DATA)
+    assert config.labels == in_store.DEFAULT | {"29": "TTTTVWWWWW", "23": in_store.PLAIN}
+    assert parse(LEAST, DATA).labels == in_store.DEFAULT
+    told = mistakes(labels={"29": "TTTTTWWWW", "28": 7, "30": "TTTTTWWWWW"})
+    assert any("labels.29: expected ten letters" in mistake for mistake in told)
+    assert any("labels.28: expected ten letters" in mistake for mistake in told)
+    assert any("labels.30: unknown" in mistake for mistake in told)
 
 
 def test_all_mistakes_are_told_together_with_suggestions():
