@@ -49,6 +49,9 @@ class PrinterStatus:
     paper_low: bool = False
     """Near-end sensor: it still prints."""
 
+    drawer_high: bool = False
+    """Level of pin 3 of the drawer's plug; what it means depends on the drawer."""
+
     error: bool = False
     """Knife, head temperature or another fault."""
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from hw.fiscal import LETTERS, Vat
 from hw.layout import fit_columns
-from hw.paper import WIDTH, Mark, Qr, centred, pair
+from hw.paper import WIDTH, Qr, centred, pair
 
 DAY_LIMIT_MINOR = 499_999_999_99
 """Of one rate between two daily reports."""
@@ -44,7 +44,7 @@ class Document:
     """Of the receipt since the last daily report; 0 for others."""
 
     by_letter: tuple[tuple[str, int], ...]
-    paper: tuple[Mark, ...]
+    paper: tuple[str | Qr, ...]
 
     @property
     def text(self) -> str:
@@ -360,7 +360,7 @@ class FiscalMachine:
     def _keep(
         self,
         kind: Literal["receipt", "cancelled", "report", "other"],
-        paper: tuple[Mark, ...],
+        paper: tuple[str | Qr, ...],
         totals: dict[str, int],
         printed: int,
     ) -> Document:
@@ -375,7 +375,7 @@ class FiscalMachine:
         self.footer = Footer(self.footer.cashier, self.footer.register)
         return document
 
-    def _head(self, title: str) -> tuple[Mark, ...]:
+    def _head(self, title: str) -> tuple[str | Qr, ...]:
         self.headers += 1
         return (
             centred("SKLEP WZORCOWY KARB"),
@@ -384,7 +384,7 @@ class FiscalMachine:
             centred(title if self.fiscal else "N I E F I S K A L N Y"),
         )
 
-    def _items(self, draft: Draft) -> Iterable[Mark]:
+    def _items(self, draft: Draft) -> Iterable[str | Qr]:
         for sold, sign in [(s, 1) for s in draft.lines] + [(s, -1) for s in draft.stornos]:
             if sign < 0:
                 yield centred("#STORNO#")
@@ -398,7 +398,7 @@ class FiscalMachine:
                     WIDTH,
                 )
 
-    def _receipt(self, draft: Draft) -> Iterable[Mark]:
+    def _receipt(self, draft: Draft) -> Iterable[str | Qr]:
         yield from self._head("PARAGON FISKALNY")
         yield from self._items(draft)
         yield from self._taxes(draft)
@@ -411,7 +411,7 @@ class FiscalMachine:
             yield pair("RESZTA GOTÓWKA", f"{_money(draft.change)} PLN")
         yield from self._foot(self.last, draft)
 
-    def _taxes(self, draft: Draft) -> Iterable[Mark]:
+    def _taxes(self, draft: Draft) -> Iterable[str | Qr]:
         totals = draft.totals()
         yield _RULE
         tax = 0
@@ -431,7 +431,7 @@ class FiscalMachine:
         yield pair("SUMA PTU", _money(tax))
         yield pair("SUMA PLN", _money(sum(totals.values())))
 
-    def _deposits(self, draft: Draft) -> Iterable[Mark]:
+    def _deposits(self, draft: Draft) -> Iterable[str | Qr]:
         if not draft.packs:
             return
         yield _RULE
@@ -446,7 +446,7 @@ class FiscalMachine:
         yield pair("OPAKOWANIA ZWROTNE SUMA", _money(balance))
         yield pair("DO ZAPŁATY", f"{_money(draft.due)} PLN")
 
-    def _foot(self, number: int, draft: Draft | None = None) -> Iterable[Mark]:
+    def _foot(self, number: int, draft: Draft | None = None) -> Iterable[str | Qr]:
         when = self.now().strftime("%Y-%m-%d %H:%M")
         serial = f"{number:05} " if number else ""
         yield pair(f"{serial}#{self.footer.register} {self.footer.cashier}"[: WIDTH - 17], when)
@@ -459,7 +459,7 @@ class FiscalMachine:
         yield centred(f"{{PL}} {self.unique_number}" if self.fiscal else "N I E F I S K A L N Y")
 
     @staticmethod
-    def _struck() -> tuple[Mark, ...]:
+    def _struck() -> tuple[str | Qr, ...]:
         return (centred("TRANSAKCJA ANULOWANA"),)
 
 

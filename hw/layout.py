@@ -17,6 +17,8 @@ _REPLACEMENTS = str.maketrans(
         "„": '"',
         "”": '"',
         "“": '"',
+        "«": '"',
+        "»": '"',
         "\N{RIGHT SINGLE QUOTATION MARK}": "'",
         "\N{LEFT SINGLE QUOTATION MARK}": "'",
         "ł": "l",

@@ -4,7 +4,7 @@ A row is a promise: the class takes a `DeviceConfig` and is a `hw.device.Device`
 imported only when configured.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
@@ -156,6 +156,21 @@ def positive(config: DeviceConfig, name: str, default: float) -> float:
             cure=f"Leave it out for {default:g}.",
         )
     return value
+
+
+def chosen(config: DeviceConfig, name: str, known: Sequence[str]) -> str:
+    """An option that is one of a few words; the first when it is left out.
+
+    Raises:
+        DeviceMisconfigured: It is another.
+    """
+    text = config.options.get(name, known[0])
+    if text not in known:
+        raise DeviceMisconfigured(
+            f"Device {config.id}: option {name} is {text!r}; expected {' or '.join(known)}.",
+            cure=suggestion(text, known),
+        )
+    return text
 
 
 def suggestion(word: str, known: Collection[str]) -> str:

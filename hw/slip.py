@@ -122,6 +122,11 @@ class Barcode:
 
 
 @dataclass(frozen=True, slots=True)
+class Logo:
+    """The shop's picture, centred; nothing where the printer was given none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cut:
     """Feed past the knife and cut."""
 
@@ -133,7 +138,7 @@ class OpenDrawer:
     pin: Literal[2, 5] = 2
 
 
-Element: TypeAlias = TextLine | Columns | Rule | QrCode | Barcode | Cut | OpenDrawer
+Element: TypeAlias = TextLine | Columns | Rule | QrCode | Barcode | Logo | Cut | OpenDrawer
 
 
 _ELEMENTS: dict[str, type[Element]] = {
@@ -142,6 +147,7 @@ _ELEMENTS: dict[str, type[Element]] = {
     "rule": Rule,
     "qr": QrCode,
     "barcode": Barcode,
+    "logo": Logo,
     "cut": Cut,
     "drawer": OpenDrawer,
 }

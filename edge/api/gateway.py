@@ -17,6 +17,7 @@ from hw.slip import (
     Columns,
     Cut,
     Element,
+    Logo,
     OpenDrawer,
     QrCode,
     Rule,
@@ -153,11 +154,15 @@ class BarcodePart(msgspec.Struct, frozen=True, kw_only=True, tag_field="element"
     symbology: Literal["ean13", "ean8", "code128"] = "ean13"
 
 
+class LogoPart(msgspec.Struct, frozen=True, kw_only=True, tag_field="element", tag="logo"):
+    """The shop's picture, where the printer was given one."""
+
+
 class CutPart(msgspec.Struct, frozen=True, kw_only=True, tag_field="element", tag="cut"):
     """Feed and cut."""
 
 
-Part = TextPart | ColumnsPart | RulePart | QrPart | BarcodePart | CutPart
+Part = TextPart | ColumnsPart | RulePart | QrPart | BarcodePart | LogoPart | CutPart
 
 _ELEMENTS: dict[type[Any], type[Any]] = {
     TextPart: TextLine,
@@ -165,6 +170,7 @@ _ELEMENTS: dict[type[Any], type[Any]] = {
     RulePart: Rule,
     QrPart: QrCode,
     BarcodePart: Barcode,
+    LogoPart: Logo,
     CutPart: Cut,
 }
 

@@ -9,25 +9,49 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from os import environ
+from pathlib import Path
 from threading import Lock
 from types import ModuleType
 from typing import Any, TypeAlias
 
 from hw.device import PrinterStatus
 from hw.errors import DeviceMisconfigured, DeviceRefused
+from hw.escpos import raster
 from hw.layout import fit_columns, fit_line, printable
+from hw.paper import Text
 from hw.registry import suggestion
-from hw.slip import Align, Barcode, Columns, Cut, Element, OpenDrawer, QrCode, Rule, Slip, TextLine
+from hw.slip import (
+    Align,
+    Barcode,
+    Columns,
+    Cut,
+    Element,
+    Logo,
+    OpenDrawer,
+    QrCode,
+    Rule,
+    Slip,
+    TextLine,
+)
 
 MIN_COLUMNS = 16
 
+_FONT_A = 12
+"""Dots that a character of normal size is wide, on most models."""
+
+_DRAWN = "iso8859_2"
+"""Letters that are drawn where the printer has no page for them."""
+
 _ID_ALPHABET = b"ABCDEGHIJKLMNOPQSTUWXYabcdeghijklmnopqstuwxy014589"
 """Printable bytes that cannot be taken for a status byte or for the head of an answer."""
+
+_PAPER_BYTES = b"\x00\x03"
+"""Paper there, and nearly out. A printer without paper answers no `GS r`: it waits for a roll."""
 
 _ID_HEAD = b"\x37\x22"
 _ID_LENGTH = 4
@@ -47,7 +71,14 @@ class Processed:
     process_id: bytes
 
 
-Answer: TypeAlias = StatusByte | Processed
+@dataclass(frozen=True, slots=True)
+class PaperByte:
+    """Answer to one `GS r 1`, which waits its turn: everything before it has been printed."""
+
+    value: int
+
+
+Answer: TypeAlias = StatusByte | Processed | PaperByte
 
 
 def status_request(n: int) -> bytes:
@@ -76,6 +107,15 @@ def proof_request(identity: bytes) -> bytes:
     return b"\x1d(H\x06\x00\x30\x30" + identity
 
 
+PAPER_QUESTIONS = 3
+"""So often the weak proof is asked for: a byte of noise must not pass for it."""
+
+
+def paper_requests() -> bytes:
+    """`GS r 1`, for models without `GS ( H`: answered in turn, and it does not say what for."""
+    return b"\x1dr\x01" * PAPER_QUESTIONS
+
+
 def printer_status(printer: int, cause: int, paper: int) -> PrinterStatus:
     """Combine the answers to `DLE EOT` 1, 2 and 4."""
     return PrinterStatus(
@@ -83,6 +123,7 @@ def printer_status(printer: int, cause: int, paper: int) -> PrinterStatus:
         cover_open=bool(cause & 0x04),
         paper_end=bool(cause & 0x20 or paper & 0x60),
         paper_low=bool(paper & 0x0C),
+        drawer_high=bool(printer & 0x04),
         error=bool(cause & 0x40),
     )
 
@@ -90,8 +131,14 @@ def printer_status(printer: int, cause: int, paper: int) -> PrinterStatus:
 class AnswerParser:
     """Picks the printer's answers out of whatever bytes arrive, split anyhow."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, paper: bool = False) -> None:
+        """Begin.
+
+        Args:
+            paper: Take the answers to `GS r 1`, too; elsewhere such bytes are noise.
+        """
         self._rest = b""
+        self._paper_bytes = _PAPER_BYTES if paper else b""
 
     def feed(self, data: bytes) -> list[Answer]:
         """Take bytes; the answers they complete. Bytes that fit nothing are noise."""
@@ -110,13 +157,20 @@ class AnswerParser:
             self._rest = self._rest[1:]
             if is_status(frame[0]):
                 yield StatusByte(frame[0])
+            elif frame[0] in self._paper_bytes:
+                yield PaperByte(frame[0])
 
 
 class Encoder:
     """Turns slips into bytes for one model of printer."""
 
     def __init__(
-        self, *, profile: str = "default", columns: int | None = None, kanji_off: bool = False
+        self,
+        *,
+        profile: str = "default",
+        columns: int | None = None,
+        kanji_off: bool = False,
+        logo: Path | None = None,
     ) -> None:
         """Load the printer's profile. Slow (see above): call it off the event loop.
 
@@ -125,9 +179,10 @@ class Encoder:
             columns: Characters of normal size on a line; None: as the profile says.
             kanji_off: Cancel double-byte mode, in which Chinese models turn two Polish
                 letters into one ideograph.
+            logo: Picture for `Logo`; None: nothing is printed there.
 
         Raises:
-            DeviceMisconfigured: No such profile, or senseless columns.
+            DeviceMisconfigured: No such profile, senseless columns, or no such picture.
         """
         self._escpos = _import_escpos()
         try:
@@ -148,10 +203,22 @@ class Encoder:
             )
         self._kanji_off = kanji_off
         # The profiles know which number the model gives CP852, the DOS page with the
-        # Polish letters. Without it, better plain letters than question marks.
+        # Polish letters. A model without it gets them drawn; one that cannot print pictures
+        # either, or a machine without a font, plain letters: better than question marks.
         self._polish = "CP852" in capabilities.get_code_pages()
-        self._encoding = "cp852" if self._polish else "ascii"
         self._native_qr = capabilities.supports("qrCode")
+        self._pictures = capabilities.supports("bitImageRaster")
+        self._width, self._cell = _dots(capabilities.profile_data["media"], self._columns)
+        self._draws = not self._polish and self._pictures and raster.can_write(self._cell)
+        self._encoding = "cp852" if self._polish else _DRAWN if self._draws else "ascii"
+        self._logo = b""
+        if logo is not None:
+            if not self._pictures:
+                raise DeviceMisconfigured(
+                    f"Logo {logo}: printer profile {profile} prints no pictures.",
+                    cure="Leave the option logo out.",
+                )
+            self._logo = raster.command(raster.logo(logo, self._width))
 
     def encode(self, slip: Slip) -> bytes:
         """Bytes of the whole slip, from a known state of the printer; no proof request.
@@ -180,29 +247,61 @@ class Encoder:
     def _add(self, out: Any, element: Element) -> None:
         match element:
             case TextLine(text=text, bold=bold, double=double, align=align):
-                _style(out, bold=bold, double=double, align=align)
-                _lines(out, fit_line(self._shown(text), self._width(double=double)))
+                lines = fit_line(self._shown(text), self._width_of(double=double))
+                self._text(out, lines, bold=bold, double=double, align=align)
             case Columns(left=left, right=right, bold=bold, double=double):
-                _style(out, bold=bold, double=double)
                 left, right = self._shown(left), self._shown(right)
-                _lines(out, fit_columns(left, right, self._width(double=double)))
+                lines = fit_columns(left, right, self._width_of(double=double))
+                self._text(out, lines, bold=bold, double=double)
             case Rule():
-                _style(out)
-                _lines(out, ["-" * self._columns])
+                self._text(out, ["-" * self._columns])
             case QrCode(data=data):
-                out.set(align="center")
-                out.qr(data, size=6, native=self._native_qr)
+                self._qr(out, data)
             case Barcode():
                 _barcode(out, element)
+            case Logo():
+                out.set(align="center")
+                out._raw(self._logo)  # noqa: SLF001 - the library draws it anew each time
             case Cut():
                 out.cut()
             case OpenDrawer(pin=pin):
                 out.cashdraw(pin)
 
+    def _text(
+        self,
+        out: Any,
+        lines: list[str],
+        *,
+        bold: bool = False,
+        double: bool = False,
+        align: Align = "left",
+    ) -> None:
+        """Lines as text, or drawn where the printer lacks one of the letters."""
+        if not self._draws or all(line.isascii() for line in lines):
+            _style(out, bold=bold, double=double, align=align)
+            for line in lines:
+                out.text(f"{line}\n")
+            return
+        where = ("left", "center", "right").index(align)
+        texts = [Text(line, bold, double, where) for line in lines]
+        _style(out)
+        picture = raster.letters(texts, self._width, self._cell)
+        out._raw(raster.command(picture))  # noqa: SLF001 - see above
+
+    def _qr(self, out: Any, data: str) -> None:
+        if not self._native_qr and not self._pictures:
+            self._text(out, fit_line(self._shown(data), self._columns))
+            return
+        out.set(align="center")
+        if self._native_qr:
+            out.qr(data, size=6, native=True)
+        else:
+            out._raw(raster.command(raster.qr(data)))  # noqa: SLF001 - see above
+
     def _shown(self, text: str) -> str:
         return printable(text, self._encoding)
 
-    def _width(self, *, double: bool) -> int:
+    def _width_of(self, *, double: bool) -> int:
         return self._columns // 2 if double else self._columns
 
 
@@ -216,9 +315,12 @@ def _style(out: Any, *, bold: bool = False, double: bool = False, align: Align =
     )
 
 
-def _lines(out: Any, lines: list[str]) -> None:
-    for line in lines:
-        out.text(f"{line}\n")
+def _dots(media: Mapping[str, Any], columns: int) -> tuple[int, int]:
+    """Dots of the paper, and of a character: as the profile says, else as most models have."""
+    width = media.get("width", {}).get("pixels")
+    if not isinstance(width, int) or width < 8 * columns:
+        width = _FONT_A * columns
+    return width, width // columns
 
 
 def _barcode(out: Any, element: Barcode) -> None:
@@ -279,7 +381,7 @@ class _Later(ModuleType):
 
 
 def _image(source: Any) -> Any:
-    """Make the library's image: only for a QR code that the printer itself cannot make."""
+    """Make the library's image, for whoever else in the process asks the library for one."""
     return import_module("escpos.image").EscposImage(source)
 
 

@@ -1,30 +1,35 @@
-"""`printer.escpos`: a receipt printer on the network or a serial port.
+"""`printer.escpos`: a receipt printer on the network, USB or a serial port.
 
 Options: `profile` (python-escpos' name of the model, `default`), `columns` (as the
-profile says), `kanji_off` (`yes` for Chinese models), `answer_timeout_s` (2) for a
+profile says), `kanji_off` (`yes` for Chinese models), `logo` (a picture's file), `proof`
+(`process_id`; `paper_status` for models without `GS ( H`), `answer_timeout_s` (2) for a
 status, `job_timeout_s` (30) from the first byte of a job to its proof, `poll_s` (15)
 between questions when idle, `open_timeout_s` (5).
 """
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
 from hw.device import Health, PrinterStatus
 from hw.errors import DeviceRefused, DeviceUnavailable, HwError
 from hw.escpos.codec import (
+    PAPER_QUESTIONS,
     Answer,
     AnswerParser,
     Encoder,
+    PaperByte,
     Processed,
     StatusByte,
+    paper_requests,
     printer_status,
     process_id,
     proof_request,
     status_request,
 )
 from hw.outcome import Done, Outcome, Refused, Unknown
-from hw.registry import DeviceConfig, check_options, positive
+from hw.registry import DeviceConfig, check_options, chosen, positive
 from hw.slip import Slip
 from hw.transports import open_transport
 from hw.transports.link import Link
@@ -45,6 +50,8 @@ _OPTIONS = (
     "profile",
     "columns",
     "kanji_off",
+    "logo",
+    "proof",
     "answer_timeout_s",
     "job_timeout_s",
     "poll_s",
@@ -65,6 +72,8 @@ class EscposPrinter:
         self._profile = config.options.get("profile", "default")
         self._columns = int(positive(config, "columns", 0)) or None
         self._kanji_off = config.options.get("kanji_off") == "yes"
+        self._logo = config.options.get("logo")
+        self._weak = chosen(config, "proof", ("process_id", "paper_status")) == "paper_status"
         self._answer_timeout_s = positive(config, "answer_timeout_s", 2.0)
         self._job_timeout_s = positive(config, "job_timeout_s", 30.0)
         self._poll_s = positive(config, "poll_s", 15.0)
@@ -82,7 +91,7 @@ class EscposPrinter:
             self._encoder = await asyncio.to_thread(self._make_encoder)
         transport = await open_transport(self._url, timeout_s=self._open_timeout_s)
         async with self._lock:
-            self._parser = AnswerParser()
+            self._parser = AnswerParser(paper=self._weak)
             self._link = Link(transport, self._on_bytes, self._on_lost)
             self._status = await self._ask_status(self._link)
 
@@ -134,11 +143,16 @@ class EscposPrinter:
         done = False
         try:
             async with asyncio.timeout(self._job_timeout_s):
-                await link.write(data + proof_request(identity))
-                while (await self._next(link, Processed)).process_id != identity:
-                    pass
+                if self._weak:
+                    await self._paper_told(link, data)
+                    proof = "paper status told in its turn"
+                else:
+                    await link.write(data + proof_request(identity))
+                    while (await self._next(link, Processed)).process_id != identity:
+                        pass
+                    proof = f"process id {identity.decode()} echoed"
             done = True
-            return Done(proof=f"process id {identity.decode()} echoed")
+            return Done(proof)
         except TimeoutError:
             problem = await self._why_silent(link)
         except DeviceUnavailable as error:
@@ -149,6 +163,13 @@ class EscposPrinter:
                 await self._drop()
         return Unknown(problem, LOOK_AT_PAPER)
 
+    async def _paper_told(self, link: Link, data: bytes) -> None:
+        """Send; wait for all answers to the questions behind it, of which no other waits."""
+        self._forget()
+        await link.write(data + paper_requests())
+        for _ in range(PAPER_QUESTIONS):
+            await self._next(link, PaperByte)
+
     async def _why_silent(self, link: Link) -> str:
         try:
             self._status = await self._ask_status(link)
@@ -156,9 +177,10 @@ class EscposPrinter:
             return error.problem
         if self._status.trouble is not None:
             return _explain(self.id, self._status)[0]
+        hint = "" if self._weak else " If it never comes, set the option proof to paper_status."
         return (
-            f"Printer {self.id}: expected a proof of printing within "
-            f"{self._job_timeout_s:g} s, got none, although it says that all is well."
+            f"Printer {self.id}: expected a proof of printing within {self._job_timeout_s:g} s, "
+            f"got none, although it says that all is well.{hint}"
         )
 
     async def _ask_status(self, link: Link) -> PrinterStatus:
@@ -176,8 +198,7 @@ class EscposPrinter:
                 await self._drop()
 
     async def _ask(self, link: Link, n: int) -> int:
-        while not self._answers.empty():  # late answers must not answer this question
-            self._answers.get_nowait()
+        self._forget()
         try:
             async with asyncio.timeout(self._answer_timeout_s):
                 await link.write(status_request(n))
@@ -188,6 +209,11 @@ class EscposPrinter:
                 f"{self._answer_timeout_s:g} s, got none.",
                 cure="Switch it on; make sure that it is an ESC/POS printer with a two-way link.",
             ) from error
+
+    def _forget(self) -> None:
+        """Late answers must not answer the next question."""
+        while not self._answers.empty():
+            self._answers.get_nowait()
 
     async def _next(self, link: Link, kind: type[_A]) -> _A:
         while True:
@@ -220,7 +246,12 @@ class EscposPrinter:
         return self._link, self._encoder
 
     def _make_encoder(self) -> Encoder:
-        return Encoder(profile=self._profile, columns=self._columns, kanji_off=self._kanji_off)
+        return Encoder(
+            profile=self._profile,
+            columns=self._columns,
+            kanji_off=self._kanji_off,
+            logo=Path(self._logo) if self._logo else None,
+        )
 
 
 def _explain(printer: str, status: PrinterStatus) -> tuple[str, str]:

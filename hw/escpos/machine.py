@@ -9,7 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hw.paper import Bars, Mark, Qr, Raster, Text
+
 CODE_PAGES = {0: "cp437", 2: "cp850", 16: "cp1252", 18: "cp852"}
+
+SYMBOLOGIES = {2: "ean13", 3: "ean8", 67: "ean13", 68: "ean8", 73: "code128"}
+"""Of `GS k m`, those that can be drawn."""
 
 _FIXED = {
     **dict.fromkeys((b"\x1b@", b"\x1b2", b"\x1c.", b"\x1c&"), 2),
@@ -75,6 +80,14 @@ class Line:
     align: int = 0
     """0 left, 1 centre, 2 right."""
 
+    mark: Mark | None = None
+    """What it is, when it is no text."""
+
+    @property
+    def drawn(self) -> Mark:
+        """How it looks."""
+        return self.mark or Text(self.text, self.bold, self.double, self.align)
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -88,6 +101,11 @@ class Receipt:
     def text(self) -> str:
         """Its lines, without the blank ones at both ends."""
         return "\n".join(line.text for line in self.lines).strip("\n")
+
+    @property
+    def paper(self) -> list[Mark]:
+        """As it looks."""
+        return [line.drawn for line in self.lines]
 
 
 @dataclass(slots=True)
@@ -108,6 +126,7 @@ class Machine:
     proves: bool = True
     """Echoes process ids (`GS ( H`); some models do not know them."""
 
+    drawer_open: bool = False
     drawer_pulses: int = 0
     unknown: list[bytes] = field(default_factory=list)
     """Commands it did not know."""
@@ -126,7 +145,7 @@ class Machine:
         """Answer to `DLE EOT n`."""
         low, end = 0x0C * self.paper_low, self.paper_out
         return 0x12 | {
-            1: 0x08 * self.stopped,
+            1: 0x08 * self.stopped | 0x04 * self.drawer_open,
             2: 0x04 * self.cover_open | 0x20 * end,
             3: 0,
             4: low | 0x6C * end,
@@ -148,17 +167,20 @@ class Machine:
         """Print the line and move the paper."""
         self.paper.append(replace(self.style, text=self.head))
         self.head = ""
+        self._moved()
+
+    def _moved(self) -> None:
         if self.lines_left is not None:
             self.lines_left -= 1
             if self.lines_left <= 0:
                 self.paper_out, self.lines_left = True, None
 
-    def element(self, text: str) -> None:
+    def element(self, text: str, mark: Mark | None = None) -> None:
         """Print something that is not text on a line of its own."""
         if self.head:
             self.feed()
-        self.head = text
-        self.feed()
+        self.paper.append(replace(self.style, text=text, mark=mark))
+        self._moved()
 
     def cut(self) -> None:
         """Print what is left and cut."""
@@ -192,7 +214,7 @@ class Interpreter:
             b"\x1bd": self._feed,
             b"\x1bp": self._pulse,
             b"\x1dV": lambda _: machine.cut(),
-            b"\x1dr": lambda _: send(bytes((0x03 * machine.paper_low,))),
+            b"\x1dr": self._paper,
             b"\x1d(": self._extended,
             b"\x1dk": self._barcode,
             b"\x1dv": self._raster,
@@ -243,14 +265,21 @@ class Interpreter:
 
     def _pulse(self, _: bytes) -> None:
         self._machine.drawer_pulses += 1
+        self._machine.drawer_open = True
+
+    def _paper(self, n: bytes) -> None:
+        machine = self._machine
+        self._send(bytes((machine.drawer_open if n[0] % 48 == 2 else 0x03 * machine.paper_low,)))
 
     def _barcode(self, rest: bytes) -> None:
-        data = rest[2:] if rest[0] >= 65 else rest[1:-1]
-        self._machine.element(f"[barcode {data.decode('ascii', 'replace')}]")
+        data = (rest[2:] if rest[0] >= 65 else rest[1:-1]).decode("ascii", "replace")
+        shown = data.removeprefix("{B").replace("{{", "{")
+        symbology = SYMBOLOGIES.get(rest[0])
+        self._machine.element(f"[barcode {data}]", Bars(shown, symbology) if symbology else None)
 
     def _raster(self, rest: bytes) -> None:
-        width, height = 8 * (rest[2] + 256 * rest[3]), rest[4] + 256 * rest[5]
-        self._machine.element(f"[image {width}x{height}]")
+        picture = Raster(8 * (rest[2] + 256 * rest[3]), rest[6:])
+        self._machine.element(f"[image {picture.width}x{picture.height}]", picture)
 
     def _extended(self, rest: bytes) -> None:
         """`GS ( …`: process id, QR code, graphics."""
@@ -260,7 +289,8 @@ class Interpreter:
         elif kind == b"k" and data[:2] == b"1P":
             self._qr = data[3:]
         elif kind == b"k" and data[:2] == b"1Q":
-            self._machine.element(f"[qr {self._qr.decode('utf-8', 'replace')}]")
+            code = Qr(self._qr.decode("utf-8", "replace"))
+            self._machine.element(f"[qr {code.data}]", code)
         elif kind == b"L" and data[:2] == b"02":
             self._machine.element("[image]")
         elif kind not in {b"k", b"L"}:

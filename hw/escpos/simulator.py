@@ -1,12 +1,13 @@
 """A receipt printer on a real socket or pseudo-terminal, for tests and for the demo.
 
-    python -m hw.escpos.simulator --listen 127.0.0.1:0 --keep receipts.jsonl
+    python -m hw.escpos.simulator --listen 127.0.0.1:0 --keep receipts.jsonl --png FOLDER
 
 prints the address it listens on, then keeps every finished receipt as one JSON line
 `{"text", "job", "at"}` (`job`: process id or null; `at`: Unix milliseconds), written
-before the printer confirms. Accidents are switched by lines on standard input: those of the
-line (`hw.simulated_line`; orders are `job` and `status`), and `paper out | out after N | low |
-ok`, `cover open | closed`, `no-proof on | off` (as models without `GS ( H`).
+before the printer confirms (and as `FOLDER/1.png`, 2 …). Accidents are switched by lines on
+standard input: those of the line (`hw.simulated_line`; orders are `job` and `status`), and `paper
+out | out after N | low | ok`, `cover open | closed`, `drawer open | closed` (by hand), `no-proof
+on | off` (as models without `GS ( H`).
 """
 
 import argparse
@@ -22,6 +23,7 @@ from typing import TextIO
 from hw.console import serve
 from hw.escpos.codec import is_status
 from hw.escpos.machine import Interpreter, Machine
+from hw.paper import draw
 from hw.simulated_line import Cable, Line
 
 INIT = b"\x1b@"
@@ -41,6 +43,7 @@ class EscposSimulator:
         self,
         *,
         keep: Path | None = None,
+        pictures: Path | None = None,
         columns: int = 48,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
@@ -48,6 +51,7 @@ class EscposSimulator:
         self.cable = Cable(self._serve, noise=NOISE, switches=SWITCHES)
         self.faults = self.cable.faults
         self._keep: TextIO | None = keep.open("a", encoding="utf-8") if keep else None
+        self._pictures = pictures
         self._kept = 0
         self._now_ms = now_ms
         self._hosts: dict[Line, Interpreter] = {}
@@ -99,6 +103,9 @@ class EscposSimulator:
                 row = {"text": receipt.text, "job": receipt.job, "at": self._now_ms()}
                 self._keep.write(json.dumps(row, ensure_ascii=False) + "\n")
                 self._keep.flush()
+            if self._pictures is not None:
+                file = self._pictures / f"{self._kept}.png"
+                draw(receipt.paper, file, columns=self.machine.columns)
 
     async def _serve(self, line: Line) -> None:
         interpreter = self._hosts[line] = Interpreter(self.machine, partial(self._answer, line))
@@ -135,6 +142,8 @@ def obey(simulator: EscposSimulator, line: str) -> None:
             simulator.set_paper(state)
         case ["cover", ("open" | "closed") as state]:
             simulator.set_cover(opened=state == "open")
+        case ["drawer", ("open" | "closed") as state]:
+            simulator.machine.drawer_open = state == "open"
         case ["no-proof", ("on" | "off") as switch]:
             simulator.machine.proves = switch == "off"
         case _ if not simulator.cable.obey(words):
@@ -146,10 +155,11 @@ async def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m hw.escpos.simulator")
     parser.add_argument("--listen", default="127.0.0.1:9100", metavar="HOST:PORT")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="append receipts as JSON lines")
+    parser.add_argument("--png", type=Path, metavar="FOLDER", help="draw each receipt there")
     parser.add_argument("--link", type=Path, metavar="PATH", help="a serial port instead")
     options = parser.parse_args(arguments)
     host, _, port = options.listen.rpartition(":")
-    simulator = EscposSimulator(keep=options.keep)
+    simulator = EscposSimulator(keep=options.keep, pictures=options.png)
     try:
         if options.link is not None:
             address: tuple[str, int] | str = simulator.plug(options.link).removeprefix("serial:")

@@ -93,6 +93,10 @@ class EscposRig:
             )
         )
 
+    def silence(self) -> None:
+        """It prints, and does not say so."""
+        self.simulator.machine.proves = False
+
     async def reconnect(self) -> None:
         """After the simulator cut the connection, make it reachable again."""
 
@@ -116,6 +120,20 @@ class SerialEscposRig(EscposRig):
 
     async def reconnect(self) -> None:
         self.simulator.plug(self.folder / "printer")
+
+
+class PaperStatusEscposRig(TcpEscposRig):
+    """The same with a model that knows no process ids: `GS r` tells when it has printed."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.simulator.machine.proves = False
+
+    def make(self, **options: str) -> Device:
+        return super().make(proof="paper_status", **options)
+
+    def silence(self) -> None:
+        self.simulator.faults.lose = "job"
 
 
 class Killed(BaseException):

@@ -6,22 +6,28 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image, ImageDraw
 
 from hw.device import PrinterStatus
 from hw.errors import DeviceMisconfigured
 from hw.escpos.codec import (
     _ID_ALPHABET,
+    PAPER_QUESTIONS,
     AnswerParser,
     Encoder,
+    PaperByte,
     Processed,
     StatusByte,
+    paper_requests,
     printer_status,
     process_id,
     proof_request,
     status_request,
 )
 from hw.escpos.machine import Interpreter, Machine
-from hw.slip import Barcode, Columns, Cut, OpenDrawer, QrCode, Rule, Slip, TextLine
+from hw.escpos.raster import command, letters
+from hw.paper import Raster, Text
+from hw.slip import Barcode, Columns, Cut, Logo, OpenDrawer, QrCode, Rule, Slip, TextLine
 
 PROFILES = {name: Encoder(profile=name) for name in ("default", "simple", "TM-T88III", "POS-5890")}
 
@@ -42,6 +48,7 @@ elements = st.one_of(
     ),
     st.builds(Barcode, st.from_regex(r"[0-9]{13}", fullmatch=True)),
     st.builds(Barcode, st.from_regex(r"[ -~]{1,40}", fullmatch=True), symbology=st.just("code128")),
+    st.just(Logo()),
     st.just(Cut()),
     st.builds(OpenDrawer, st.sampled_from([2, 5])),
 )
@@ -101,8 +108,75 @@ def test_polish_letters_come_out_right():
     assert b"\x1bt\x12" in data, "CP852 is page 18"
     assert pangram.encode("cp852") in data
     assert run(data)[0].receipts[0].text == pangram
-    for profile in ("TM-T88III", "simple"):  # no such page: plain letters, no question marks
-        assert b"Zazolc gesla jazn ZAZOLC GESLA JAZN" in PROFILES[profile].encode(slip)
+
+
+@pytest.mark.parametrize("profile", ["TM-T88III", "simple"])
+def test_letters_that_the_printer_lacks_are_drawn(profile):
+    pangram = "Zażółć gęślą jaźń ZAŻÓŁĆ GĘŚLĄ JAŹŃ"
+    encoder = PROFILES[profile]
+    slip = Slip("job", (TextLine(text=pangram), TextLine(text="plain"), Cut()))
+    [drawn, plain, *_] = printed(run(encoder.encode(slip))[0])
+    assert plain.text == "plain"
+    told = letters([Text(pangram)], encoder._width, encoder._cell)
+    assert drawn.mark == told
+    assert told.width >= 12 * len(pangram)
+    assert told != letters([Text("Zazolc gesla jazn ZAZOLC GESLA JAZN")], told.width, 12)
+
+
+def test_letters_that_nothing_can_draw_are_plain():
+    """Needle printers: no page, no pictures. Better plain letters than question marks."""
+    slip = Slip("job", (TextLine(text="Zażółć gęślą jaźń"), QrCode("https://karb.example")))
+    data = Encoder(profile="TM-U220").encode(slip)
+    assert b"Zazolc gesla jazn" in data
+    assert b"https://karb.example" in data, "what it cannot draw is at least told"
+
+
+def printed(machine):
+    return [line for receipt in machine.receipts for line in receipt.lines] + machine.paper
+
+
+@given(
+    st.binary(min_size=8, max_size=600)
+    | st.lists(st.sampled_from([0x10, 0x04, 0x05, 0x14, 0x01, 0x00]), min_size=8, max_size=600).map(
+        bytes
+    )
+)
+def test_no_picture_is_a_command(dots):
+    picture = Raster(8, dots)
+    data = command(picture)
+    assert not re.search(rb"\x10[\x04\x05\x14]", data)
+    machine, sent = run(data)
+    assert (sent, machine.unknown, machine.drawer_pulses) == ([], [], 0)
+    got = b"".join(line.mark.dots for line in machine.paper)
+    assert len(got) == len(dots)
+    assert all(a == b or (b, a) == (0x10, 0x18) for a, b in zip(got, dots, strict=True))
+
+
+def test_a_logo_is_printed_where_there_is_one(tmp_path):
+    file = tmp_path / "logo.png"
+    picture = Image.new("RGBA", (1000, 100))
+    ImageDraw.Draw(picture).rectangle((0, 0, 999, 49), fill="black")
+    picture.save(file)
+    slip = Slip("job", (Logo(), TextLine(text="a"), Cut()))
+    for profile in ("default", "simple"):
+        machine, _ = run(Encoder(profile=profile, logo=file).encode(slip))
+        [drawn] = [line for line in printed(machine) if line.mark]
+        assert drawn.align == 1
+        assert (drawn.mark.width, drawn.mark.height) == (504, 50)
+        black = sum(byte.bit_count() for byte in drawn.mark.dots)
+        assert black == pytest.approx(504 * 25, rel=0.05), "what is see-through is white"
+        machine, _ = run(PROFILES[profile].encode(slip))
+        assert [line.text for line in printed(machine) if line.text] == ["a"]
+
+
+def test_a_logo_that_is_none_is_refused(tmp_path):
+    (tmp_path / "text.png").write_text("no picture")
+    Image.new("1", (8, 5000)).save(tmp_path / "long.png")
+    for name in ("text.png", "long.png", "none.png"):
+        with pytest.raises(DeviceMisconfigured, match=name):
+            Encoder(logo=tmp_path / name)
+    with pytest.raises(DeviceMisconfigured, match="no pictures"):
+        Encoder(profile="TM-U220", logo=tmp_path / "none.png")
 
 
 def test_double_size_has_half_the_width():
@@ -176,6 +250,25 @@ def test_any_bytes_give_the_same_answers_however_split(data, cuts):
     whole, parser = AnswerParser().feed(data), AnswerParser()
     assert [answer for piece in pieces(data, cuts) for answer in parser.feed(piece)] == whole
     assert len(parser._rest) < 7
+
+
+@given(st.lists(st.sampled_from([0x00, 0x03]) | statuses.map(lambda s: s.value), max_size=20))
+def test_the_weak_proof_is_told_from_a_status_and_only_when_asked_for(sent):
+    got = AnswerParser(paper=True).feed(bytes(sent))
+    kinds = [PaperByte(byte) if byte < 4 else StatusByte(byte) for byte in sent]
+    assert got == kinds
+    assert AnswerParser().feed(bytes(sent)) == [kind for kind in kinds if kind.value > 3]
+
+
+def test_the_weak_proof_waits_its_turn():
+    slip = Slip("job", (TextLine(text="a"), TextLine(text="b"), Cut()))
+    machine, sent = Machine(lines_left=1), []
+    interpreter = Interpreter(machine, sent.append)
+    interpreter.feed(PROFILES["default"].encode(slip) + paper_requests())
+    assert sent == [], "it has run out of paper, and answers when there is some"
+    machine.paper_out = False
+    interpreter.work()
+    assert AnswerParser(paper=True).feed(b"".join(sent)) == [PaperByte(0)] * PAPER_QUESTIONS
 
 
 @pytest.mark.parametrize(
