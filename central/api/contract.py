@@ -21,6 +21,7 @@ from central.stock.request import (
 )
 from sync.contract.openapi import Parameter, Route, document, encode
 from sync.enrolment import EnrolAnswer, EnrolRequest, RenewAnswer, RenewRequest
+from sync.rules.quote import Quote, QuoteRequest
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -330,6 +331,20 @@ ROUTES: tuple[Route, ...] = (
         answers={200: PromotionsPublished},
         scope="write",
         request=PromotionsDocument,
+    ),
+    Route(
+        method="post",
+        path="/v1/quotes",
+        summary="What a basket would cost in a store, and which promotion gives what",
+        answers={200: Quote},
+        scope="read",
+        request=QuoteRequest,
+        parameters=(
+            Parameter(
+                name="store", where="query", type=_STORE, description="Whose tills", required=True
+            ),
+        ),
+        problems=(404,),
     ),
     Route(
         method="post",

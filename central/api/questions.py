@@ -5,8 +5,9 @@ from uuid import UUID
 
 from aiohttp import web
 
-from central.api.machines import json, read_body
+from central.api.machines import json, read_body, read_json
 from central.api.refusals import Bad
+from central.catalogue import quoting
 from central.catalogue.importer import MAX_BYTES
 from central.catalogue.promotions import MAX_BYTES as MAX_PROMOTIONS
 from central.config import STORE
@@ -17,8 +18,10 @@ from central.office import Office
 from central.stock import inbox
 from central.stock.request import UUID_PATTERN
 from sync.contract.problem import mistake
+from sync.rules.quote import QuoteRequest
 
 MAX_SKU = 64
+MAX_QUOTE = 256 * 1024
 
 _UUID = re.compile(UUID_PATTERN)
 
@@ -135,6 +138,18 @@ class Questions:
             raise Bad(415, f"Content-Type {request.content_type!r}: expected application/json.")
         body = await read_body(request, MAX_PROMOTIONS)
         return json(await self._office.import_promotions(body))
+
+    async def quote(self, request: web.Request) -> web.Response:
+        """Price a basket as a store's tills would."""
+        store = await self._store(request, required=True)
+        asked = await read_json(request, QuoteRequest, MAX_QUOTE)
+        try:
+            told = await self._office.ledger.read(
+                lambda connection: quoting.price(connection, store or "", asked, wall_ms())
+            )
+        except quoting.NotQuoted as error:
+            raise Bad(422, str(error), *error.mistakes) from error
+        return json(told)
 
     async def _store(self, request: web.Request, *, required: bool) -> str | None:
         store = request.query.get("store")

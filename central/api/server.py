@@ -112,6 +112,7 @@ def serve(office: Office, access: Access, folder: Folder) -> Server:
             web.get("/v1/stock/policies", guarded("read", promises.policies)),
             web.post("/v1/stock/policies", guarded("write", promises.set_policy)),
             web.post("/v1/catalogue", guarded("write", questions.catalogue)),
+            web.post("/v1/quotes", guarded("read", questions.quote)),
             web.post("/v1/promotions", guarded("write", questions.promotions)),
             web.get("/v1/authority", machines.authority),
             web.post("/v1/enrol", machines.enrol),

@@ -11,9 +11,12 @@ from central.ledger import bulk
 from central.ledger.tables import ARTICLES, OWN, PRICES, PROMOTIONS, VAT_RATES
 from central.ledger.unit import Listed
 from sync.chain import ALL
+from sync.clock import hlc_ms
 from sync.facts.catalogue import Article
 from sync.facts.promotion import PromotionTold
+from sync.rules import omnibus
 from sync.rules.fiscal_name import WIDTH
+from sync.rules.promotion import Promotion
 from sync.rules.vat import Rate, told
 
 _HIGHEST = "\U0010ffff"
@@ -64,6 +67,19 @@ def prices(connection: Connection, skus: Iterable[str]) -> dict[str, dict[int, i
             .order_by(PRICES.c.sku, PRICES.c.revision)
         ):
             found.setdefault(row.sku, {})[row.from_ms] = row.unit_minor  # the latest stays
+    return found
+
+
+def history(connection: Connection, skus: Iterable[str]) -> dict[str, list[tuple[int, int, int]]]:
+    """Return all prices of some articles: from when (ms), revision, minor."""
+    found: dict[str, list[tuple[int, int, int]]] = {}
+    for part in bulk.chunks(sorted(skus)):
+        for row in connection.execute(
+            select(PRICES.c.sku, PRICES.c.from_ms, PRICES.c.revision, PRICES.c.unit_minor).where(
+                PRICES.c.store == ALL, PRICES.c.sku.in_(part)
+            )
+        ):
+            found.setdefault(row.sku, []).append((row.from_ms, row.revision, row.unit_minor))
     return found
 
 
@@ -155,6 +171,16 @@ def promotions(connection: Connection) -> dict[str, PromotionTold]:
 
 
 _PROMOTION = msgspec.msgpack.Decoder(PromotionTold)
+
+
+def lasted(connection: Connection) -> list[Promotion]:
+    """Return every promotion that ever held; one that was withdrawn held till then."""
+    rows = connection.execute(
+        select(PROMOTIONS.c.body, PROMOTIONS.c.hlc).where(PROMOTIONS.c.store == ALL)
+    )
+    told = [(_PROMOTION.decode(row.body), row.hlc) for row in rows]
+    found = [omnibus.lasted(t.promotion, hlc_ms(hlc) if t.withdrawn else None) for t, hlc in told]
+    return [promotion for promotion in found if promotion is not None]
 
 
 def name_width(connection: Connection) -> int:

@@ -12,6 +12,7 @@ from edge.api import (
     node,
     orders,
     parked,
+    quotes,
     returns,
     sales,
     stockroom,
@@ -42,6 +43,7 @@ from edge.till.returns import ReturnAnswer, ReturnsPage
 from edge.till.selling import SaleAnswer
 from sync.contract.openapi import Parameter, Route
 from sync.merge.profile import Profile
+from sync.rules.quote import Quote, QuoteLineRequest, QuoteRequest
 
 UUID_PATTERN = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 
@@ -136,6 +138,10 @@ _SALE_EXAMPLE = SaleRequest(
         ),
     ),
     payments=(PaymentRequest(method="cash", amount_minor=1000),),
+)
+
+_QUOTE_EXAMPLE = QuoteRequest(
+    lines=(QuoteLineRequest(sku="MLEKO-1L", quantity_milli=2000),), coupons=("WIOSNA",)
 )
 
 _TRANSFER_EXAMPLE = TransferOutRequest(
@@ -382,6 +388,19 @@ TABLE: tuple[Entry, ...] = (
             tags=("sales",),
         ),
         sales.post_copy,
+    ),
+    Entry(
+        Route(
+            method="POST",
+            path="/v1/quotes",
+            summary="What a basket would cost, and which promotion gives what",
+            request=QuoteRequest,
+            request_example=_QUOTE_EXAMPLE,
+            answers={200: Quote},
+            scope="read",
+            tags=("sales",),
+        ),
+        quotes.post_quote,
     ),
     Entry(
         Route(

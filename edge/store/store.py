@@ -18,7 +18,7 @@ import structlog
 
 from edge.clock import Clock
 from edge.keys import NodeKey
-from edge.store import backup, base, documents, lives, prune, refunds, transit
+from edge.store import backup, base, documents, lives, prune, reduced, refunds, transit
 from edge.store import verify as verification
 from edge.store.backup import RESTORED, Copied
 from edge.store.connection import Connect, StoreError, connect, migrate, unusable
@@ -55,6 +55,7 @@ from sync.facts.sale import Stage
 from sync.identity import Identity
 from sync.merge.document import Document
 from sync.merge.history import History
+from sync.rules.omnibus import Shown
 from sync.rules.promotion import Promotion
 from sync.rules.vat import Rate
 
@@ -825,6 +826,10 @@ class Store:
     async def promotions(self) -> tuple[Promotion, ...]:
         """Return every promotion that was told and not withdrawn, whenever it holds."""
         return await self._read(promotions)
+
+    async def reduced(self, sku: str, at_ms: int) -> Shown | None:
+        """Return what the law wants shown of a reduced price. See `reduced.reduced`."""
+        return await self._read(lambda db: reduced.reduced(db, sku, self.store, at_ms))
 
     async def stock(self, sku: str) -> StockView | None:
         """Return the stock of an article; None if no fact ever touched it."""

@@ -28,6 +28,34 @@ async def send(lab, body, content_type, token=None):
     return answer.status, msgspec.json.decode(got)
 
 
+async def test_a_basket_is_priced_as_a_till_would(lab):
+    await lab.store()
+    await send(lab, CSV, "text/csv")
+    token, json_ = await lab.token("write"), {"headers": {"Content-Type": "application/json"}}
+    row = {"id": "P1", "name": "3 za 2", "kind": "n_for_m", "take": 3, "pay": 2}
+    told = {"data": msgspec.json.encode({"promotions": [row]})}
+    await lab.ask("POST", "/v1/promotions", **told, **json_, token=token)
+
+    async def quoted(lines, store="S1", **more):
+        asked = {"data": msgspec.json.encode({"lines": lines, **more})}
+        path = f"/v1/quotes?store={store}"
+        answer, got = await lab.ask("POST", path, **asked, **json_, token=token)
+        return answer.status, msgspec.json.decode(got)
+
+    lines = [{"sku": "A", "quantity_milli": 2000}, {"sku": "B"}]
+    status, quote = await quoted(lines)
+    assert status == 200
+    assert (quote["total_minor"], quote["given_minor"]) == (2 * 590 + 450 - 450, 450)
+    given = [(g["promotion"], g["amount_minor"]) for ln in quote["lines"] for g in ln["given"]]
+    assert [id_ for id_, _ in given] == ["P1", "P1"]
+    assert sum(v["gross_minor"] for v in quote["vat"]) == quote["goods_minor"]
+    status, problem = await quoted([{"sku": "A"}, {"sku": "BRAK"}])
+    assert (status, problem["errors"][0]["where"]) == (422, "lines.1.sku")
+    assert (await quoted(lines, at_ms=1_400_000_000_000))[0] == 200, "its first price"
+    assert (await quoted(lines, at_ms=0))[0] == 422, "no VAT of that day is known"
+    assert (await quoted(lines, store="NIEMA"))[0] == 404
+
+
 async def test_promotions_become_facts_that_a_store_hears(lab):
     machine = await lab.machine()
     await send(lab, CSV, "text/csv")
