@@ -188,11 +188,16 @@ class TillAnswer(msgspec.Struct, frozen=True):
     recalled: str | None = None
     """Id of the basket that was put aside before and whose lines these are."""
 
+    version: int = 0
+    """Grows with every change since the program started: of two answers the later one."""
+
 
 class ScanRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A code, as scanned or typed."""
 
     code: Annotated[str, Meta(min_length=1, max_length=128)]
+    quantity_milli: Milli = 1000
+    """How many, or how heavy, where it was counted or weighed before."""
 
 
 class DiscountChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -522,6 +527,7 @@ def till_answer(
     *,
     slips_waiting: int,
     last: Recorded | None,
+    version: int = 0,
 ) -> TillAnswer:
     """Tell of a basket on a day by the calendar, at the VAT rates known here."""
     return TillAnswer(
@@ -535,6 +541,7 @@ def till_answer(
         slips_waiting=slips_waiting,
         last=tell(last) if last else None,
         recalled=uuid_text(basket.recalled.basket) if basket.recalled else None,
+        version=version,
     )
 
 

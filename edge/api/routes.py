@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from edge.api import (
     answers,
+    articles,
     customers,
     events,
     gateway,
@@ -64,6 +65,12 @@ _SKU = Parameter(
     where="path",
     type=Annotated[str, Meta(min_length=1, max_length=64)],
     description="Of an article, or one of its codes.",
+)
+_CODE = Parameter(
+    name="code",
+    where="path",
+    type=Annotated[str, Meta(min_length=1, max_length=128)],
+    description="As scanned or typed.",
 )
 _AFTER = Parameter(
     name="after",
@@ -466,6 +473,38 @@ TABLE: tuple[Entry, ...] = (
             tags=("returns",),
         ),
         returns.get_returns,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/articles",
+            summary="Look for articles by name; without words, those with no code to scan",
+            answers={200: articles.ArticlesAnswer},
+            scope="read",
+            parameters=(
+                Parameter(
+                    name="q",
+                    where="query",
+                    type=articles.Sought,
+                    description="Parts of the name, without case and marks; or of sku or code.",
+                ),
+                _LIMIT,
+            ),
+            tags=("articles",),
+        ),
+        articles.get_articles,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/articles/{code}",
+            summary="What a code is and costs; no basket changes",
+            answers={200: articles.PriceAnswer},
+            scope="read",
+            parameters=(_CODE,),
+            tags=("articles",),
+        ),
+        articles.get_price,
     ),
     Entry(
         Route(

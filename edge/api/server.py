@@ -21,6 +21,8 @@ from edge.api.events import tell
 from edge.api.refusals import Refused
 from edge.api.routes import TABLE, Entry
 from edge.config import Listen
+from edge.pages import session
+from edge.pages.pages import Pages
 from edge.till.errors import TillError
 from sync.contract import openapi, token
 from sync.contract.problem import CONTENT_TYPE, Problem, encode, mistake, problem
@@ -68,6 +70,9 @@ class Server:
             app.router.add_route(entry.route.method, entry.route.path, self._web_handler(entry))
         app.router.add_route("GET", "/openapi.json", self._get_document)
         app.router.add_route("GET", "/v1/events/live", self._get_live)
+        self._cookie = session.name(node.store.key.node)
+        self._pages = Pages(node, self._authorise, self._cookie)
+        self._pages.add(app.router)
         self._runner = web.AppRunner(
             app,
             access_log=None,
@@ -103,6 +108,7 @@ class Server:
 
     async def close(self) -> None:
         """Let open requests finish, for a few seconds."""
+        self._pages.stop()
         for line in tuple(self._lines):
             await line.close(code=1001, message=b"The node is stopping.")
         await self._runner.cleanup()
@@ -137,7 +143,7 @@ class Server:
     async def _authorise(self, request: web.Request, scope: str) -> str | None:
         """Check the token; the only till it may act for."""
         try:
-            given = token.from_header(_bearer(request), (*SCOPES, TILL))
+            given = token.from_header(_bearer(request, self._cookie), (*SCOPES, TILL))
         except token.BadToken as error:
             raise Refused(problem(401, str(error)), _CHALLENGE) from error
         if self._admin.matches(given.digest):
@@ -218,13 +224,17 @@ async def _name_no_versions(request: web.Request, response: web.StreamResponse) 
     response.headers[hdrs.SERVER] = "karb"
 
 
-def _bearer(request: web.Request) -> str | None:
-    """The Authorization header; a page that opens a line cannot send one, and names a protocol."""
+def _bearer(request: web.Request, cookie: str) -> str | None:
+    """The Authorization header; a page that opens a line cannot send one, and names a protocol.
+
+    A page of this node sends neither: it has a cookie.
+    """
     given = request.headers.get(hdrs.AUTHORIZATION)
     if given is None:
         said = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(",")
         names = [name.strip() for name in said if name.strip().startswith(TOKEN_PROTOCOL)]
-        given = f"Bearer {names[0].removeprefix(TOKEN_PROTOCOL)}" if names else None
+        held = names[0].removeprefix(TOKEN_PROTOCOL) if names else session.token_of(request, cookie)
+        given = f"Bearer {held}" if held is not None else None
     return given
 
 

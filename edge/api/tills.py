@@ -18,7 +18,7 @@ async def post_scan(node: Node, call: Call) -> Reply:
     """Take a code."""
     till = till_of(node, call)
     try:
-        await till.scan(call.body.code)
+        await till.scan(call.body.code, call.body.quantity_milli)
     except UnknownArticle as error:
         raise Refused(scan_problem(error)) from error
     return await shown(node, till)
@@ -68,16 +68,19 @@ def till_of(node: Node, call: Call) -> Till:
 
 async def shown(node: Node, till: Till) -> Reply:
     """Answer with a till and its basket."""
+    return Reply(200, await till_told(node, till))
+
+
+async def till_told(node: Node, till: Till) -> answers.TillAnswer:
+    """Tell of a till and its basket."""
     day = local(node.clock.now().ms, await node.counter.settings()).date()
     rates = await node.store.vat_table()
-    return Reply(
-        200,
-        answers.till_answer(
-            till.id,
-            till.basket,
-            rates,
-            day,
-            slips_waiting=till.printing.waiting,
-            last=till.last,
-        ),
+    return answers.till_answer(
+        till.id,
+        till.basket,
+        rates,
+        day,
+        slips_waiting=till.printing.waiting,
+        last=till.last,
+        version=till.version,
     )

@@ -18,7 +18,7 @@ import structlog
 
 from edge.clock import Clock
 from edge.keys import NodeKey
-from edge.store import backup, base, documents, lives, prune, reduced, refunds, transit
+from edge.store import articles, backup, base, documents, lives, prune, reduced, refunds, transit
 from edge.store import verify as verification
 from edge.store.backup import RESTORED, Copied
 from edge.store.connection import Connect, StoreError, connect, migrate, unusable
@@ -819,6 +819,10 @@ class Store:
         """Return an article at the price in force at `at_ms`; None if nobody sells it."""
         return await self._read(lambda db: article_view(db, code_or_sku, at_ms))
 
+    async def search(self, text: str, at_ms: int, limit: int) -> list[ArticleView]:
+        """Return articles by a part of their name. See `articles.search`."""
+        return await self._read(lambda db: articles.search(db, text, at_ms, limit))
+
     async def vat_table(self) -> tuple[Rate, ...]:
         """Return what VAT codes mean, from which day on."""
         return await self._read(vat_table)
@@ -911,8 +915,11 @@ class Store:
         rows = await self._rows(f"SELECT * FROM slips WHERE state IN ({marks})", states)
         return [SlipView(*row) for row in rows]
 
-    async def figures(self) -> Figures:
-        """Return the counts of the status page."""
+    async def waiting(self) -> tuple[int, int | None]:
+        """Return how many of our own facts head office lacks, and when the oldest was written.
+
+        Unix milliseconds; None where nothing waits.
+        """
         waiting, oldest = 0, None
         for head in self.heads():
             if head.stream.node != self.key.node:
@@ -928,6 +935,11 @@ class Store:
                 written = hlc_ms(rows[0][0]) if rows else None
                 if written is not None and (oldest is None or written < oldest):
                     oldest = written
+        return waiting, oldest
+
+    async def figures(self) -> Figures:
+        """Return the counts of the status page."""
+        waiting, oldest = await self.waiting()
 
         async def count(what: str) -> int:
             return int((await self._rows(f"SELECT count(*) FROM {what}"))[0][0])

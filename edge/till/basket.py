@@ -99,9 +99,11 @@ class Scanned:
 
     item: Item
     quantity_milli: int | None = None
-    """What its label says; None: one more."""
+    """What its label says; None: as many as `counted_milli`."""
 
     discounts: tuple[Discount, ...] = ()
+    counted_milli: int = ONE_MILLI
+    """How many, or how heavy, where the cashier said so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,16 +340,17 @@ def _restore(basket: Basket, event: Restore) -> Basket:
 
 
 def _add(basket: Basket, scanned: Scanned) -> Basket:
-    item, labelled = scanned.item, scanned.quantity_milli is not None
+    item, counted = scanned.item, scanned.counted_milli
+    labelled = scanned.quantity_milli is not None or counted % ONE_MILLI
     for line in () if labelled else basket.lines:
         # What was weighed is another piece; what has a discount got it for these pieces.
         if line.item == item and not line.discounts and line.quantity_milli % ONE_MILLI == 0:
-            return _with(basket, replace(line, quantity_milli=line.quantity_milli + ONE_MILLI))
+            return _with(basket, replace(line, quantity_milli=line.quantity_milli + counted))
     if len(basket.lines) >= MAX_LINES:
         raise NotPossible(
             f"Basket: expected at most {MAX_LINES} lines.", "Take payment and begin another."
         )
-    milli = ONE_MILLI if scanned.quantity_milli is None else scanned.quantity_milli
+    milli = counted if scanned.quantity_milli is None else scanned.quantity_milli
     if not 0 < milli <= MAX_QUANTITY_MILLI:
         raise NotPossible(
             f"Label of {milli} thousandths: expected 1 to {MAX_QUANTITY_MILLI}.", "Weigh it again."

@@ -5,7 +5,7 @@ its way to the disk the next buyer's scans wait in the queue.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -16,6 +16,7 @@ from edge.store.unit import Unit
 from edge.till import basket as rules
 from edge.till import parking
 from edge.till.basket import (
+    ONE_MILLI,
     Basket,
     Clear,
     Event,
@@ -23,6 +24,7 @@ from edge.till.basket import (
     Paid,
     Refuse,
     Restore,
+    Scanned,
     Sell,
 )
 from edge.till.errors import NotPossible
@@ -44,7 +46,15 @@ MAX_WAITING = 200
 _log = structlog.get_logger(__name__)
 
 
-_Asked = str | tuple[Event, ...] | PayRequest | Park | Recall
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """A code, and how much of it."""
+
+    code: str
+    quantity_milli: int = ONE_MILLI
+
+
+_Asked = _Counted | tuple[Event, ...] | PayRequest | Park | Recall
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,10 @@ class Till:
         self.last: Recorded | None = None
         """The sale before this basket, since the program started."""
 
+        self.version = 0
+        """Grows whenever somebody was answered: the basket may have changed."""
+
+        self._watchers: set[asyncio.Event] = set()
         self.printing = printing
         self._store, self._clock, self._asking, self._told = store, clock, asking, told
         self._scanning = scanning
@@ -82,18 +96,18 @@ class Till:
     def scanned(self, code: str) -> None:
         """Take a code from a scanner. Never waits."""
         try:
-            self._asked.put_nowait(_Ask(code, None))
+            self._asked.put_nowait(_Ask(_Counted(code), None))
         except asyncio.QueueFull:
             _log.warning("till.scan_dropped", till=self.id, waiting=MAX_WAITING)
 
-    async def scan(self, code: str) -> Basket:
-        """Take a code from a client.
+    async def scan(self, code: str, quantity_milli: int = ONE_MILLI) -> Basket:
+        """Take a code from a client, and how much of it.
 
         Raises:
             UnknownArticle: It is no article that can be sold here.
             NotPossible: The basket takes nothing now.
         """
-        await self._ask(code)
+        await self._ask(_Counted(code, quantity_milli))
         return self.basket
 
     async def change(self, *events: Event) -> Basket:
@@ -144,6 +158,16 @@ class Till:
             raise AssertionError("a payment ended without a sale and without an error")
         return recorded
 
+    def watch(self) -> asyncio.Event:
+        """Return an event that is set whenever the basket may have changed."""
+        watcher = asyncio.Event()
+        self._watchers.add(watcher)
+        return watcher
+
+    def forget(self, watcher: asyncio.Event) -> None:
+        """Stop telling a watcher."""
+        self._watchers.discard(watcher)
+
     async def run(self) -> None:
         """Answer until cancelled."""
         while True:
@@ -162,6 +186,9 @@ class Till:
             else:
                 if ask.asker is not None and not ask.asker.done():
                     ask.asker.set_result(recorded)
+            self.version += 1
+            for watcher in self._watchers:
+                watcher.set()
 
     async def _ask(self, what: _Asked) -> Recorded | None:
         asker: asyncio.Future[Recorded | None] = asyncio.get_running_loop().create_future()
@@ -181,8 +208,10 @@ class Till:
                 await self._park(what)
             case Recall():
                 await self._recall(what)
-            case str():
-                scanned = await self._scanning.resolve(what)
+            case _Counted():
+                scanned = await self._scanning.resolve(what.code)
+                if isinstance(scanned, Scanned):
+                    scanned = replace(scanned, counted_milli=what.quantity_milli)
                 self._changed(await self._told.offers(), scanned)
             case _:
                 await self._change(*what)
