@@ -1,8 +1,11 @@
 // Tells a scanner that types from a person who types, by how fast the keys come. Pure: fed with
 // keys and their times, it says what each of them means.
 
-/** A gap between two keys of one code, in ms; a person types digits at 80 and more. */
-const GAP = 45;
+/** The usual gap between two keys of a scanner is at most this, in ms; a person's is 80 and more. */
+const USUAL = 45;
+
+/** One gap may be as long as this where the machine is busy; a longer one begins anew. */
+const LONGEST = 250;
 
 /** So many keys make a code: nobody presses four at that speed. */
 const LEAST = 4;
@@ -14,6 +17,7 @@ const ENDS = new Set(["Enter", "Tab"]);
 
 export class Burst {
   #text = "";
+  #gaps = [];
   #last = -Infinity;
   #lastKey = -Infinity;
   #caps = false;
@@ -25,7 +29,8 @@ export class Burst {
    * one that has begun; `{quiet: true}` where it must not press anything; `{}` else.
    */
   key({ key, time, ctrl = false, alt = false, caps = false }) {
-    const soon = time - this.#last <= GAP;
+    const gap = time - this.#last;
+    const soon = gap <= LONGEST;
     const early = time - this.#lastKey <= QUIET;
     if (key === "Shift" || key === "CapsLock" || key === "Control" || key === "Alt") return {};
     this.#lastKey = time;
@@ -33,22 +38,25 @@ export class Burst {
       const text = this.#text;
       this.#text = "";
       this.#last = -Infinity;
-      if (soon && text.length >= LEAST) return { code: this.#caps ? swapped(text) : text };
+      if (soon && text.length >= LEAST && median([...this.#gaps, gap]) <= USUAL) return { code: this.#caps ? swapped(text) : text };
       return early ? { quiet: true } : {};
     }
     // FNC1 comes as Ctrl+], as an F key or as the character itself, by how the scanner is set.
-    const separator = (ctrl && key === "]") || key === "\x1d" || (soon && this.#text && /^F\d+$/.test(key));
+    const separator = (ctrl && key === "]") || key === "\x1d" || (gap <= USUAL && this.#text && /^F\d+$/.test(key));
     const letter = separator ? "\x1d" : key.length === 1 && !ctrl && !alt ? key : "";
     if (!letter) {
       this.#text = "";
       return {};
     }
+    this.#gaps = soon ? [...this.#gaps, gap] : [];
     this.#text = soon ? this.#text + letter : letter;
     this.#last = time;
     this.#caps = caps;
     return { part: this.#text.length, separator };
   }
 }
+
+const median = (gaps) => gaps.toSorted((a, b) => a - b)[gaps.length >> 1];
 
 /** With CapsLock on, a scanner's capitals arrive small and its small letters as capitals. */
 const swapped = (text) =>
