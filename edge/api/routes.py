@@ -8,6 +8,7 @@ from edge.api import (
     answers,
     articles,
     customers,
+    deposits,
     events,
     gateway,
     node,
@@ -31,7 +32,9 @@ from edge.stockroom.request import (
     MovedLineRequest,
     TransferOutRequest,
 )
+from edge.till.deposits import DepositsAnswer, VoucherAnswer
 from edge.till.request import (
+    DepositsRequest,
     DiscountRequest,
     LineRequest,
     PaymentRequest,
@@ -39,6 +42,8 @@ from edge.till.request import (
     ReturnRequest,
     SaleRequest,
     TillId,
+    VoucherRequest,
+    Word,
 )
 from edge.till.returns import ReturnAnswer, ReturnsPage
 from edge.till.selling import SaleAnswer
@@ -421,6 +426,49 @@ TABLE: tuple[Entry, ...] = (
             tags=("returns",),
         ),
         returns.get_receipt,
+    ),
+    Entry(
+        Route(
+            method="PUT",
+            path="/v1/deposits/{uuid}",
+            summary="Take packaging back: pays for a sale, or is paid out; the same again is once",
+            request=DepositsRequest,
+            answers={201: DepositsAnswer, 200: DepositsAnswer},
+            scope="sell",
+            parameters=(_UUID,),
+            problems=(409, 503),
+            tags=("deposits",),
+        ),
+        deposits.put_deposits,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/deposits/{uuid}",
+            summary="Packaging that was brought back, and where its deposit went",
+            answers={200: DepositsAnswer},
+            scope="read",
+            parameters=(_UUID,),
+            problems=(503,),
+            tags=("deposits",),
+        ),
+        deposits.get_deposits,
+    ),
+    Entry(
+        Route(
+            method="PUT",
+            path="/v1/vouchers/{code}",
+            summary="Take note of a voucher that a machine of this node wrote; redeemed once",
+            request=VoucherRequest,
+            answers={201: VoucherAnswer, 200: VoucherAnswer},
+            scope="sell",
+            parameters=(
+                Parameter(name="code", where="path", type=Word, description="As printed on it."),
+            ),
+            problems=(409, 503),
+            tags=("deposits",),
+        ),
+        deposits.put_voucher,
     ),
     Entry(
         Route(

@@ -119,10 +119,14 @@ class Holder:
         """Whether what a stream holds is ours: our own, or one that ended and left it to us."""
         return stream in self._shelf.estate(self._own)
 
-    def brought_in(self, cell: str) -> bool:
-        """Whether we, or one whose rights are ours now, ever brought in some of a cell."""
+    def brought(self, cell: str) -> int:
+        """Return what we, and those whose rights are ours now, ever brought in of a cell."""
         estate = self._shelf.estate(self._own)
-        return any(self._shelf.row(cell, id_)[Column.MADE] for id_ in estate)
+        return sum(self._shelf.row(cell, id_)[Column.MADE] for id_ in estate)
+
+    def spent(self, cell: str) -> bool:
+        """Whether anybody is known to have used some of a cell."""
+        return any(row[Column.USED] for row in self._shelf.rows(cell).values())
 
     # --- steps of our own ------------------------------------------------------------
 
@@ -280,9 +284,9 @@ class Holder:
             refunds.make(self._unit, self._db, sale)
         for cell, asked in wanted.items():
             spare = self.right(cell) - self.uncovered(cell, but=id_)
-            if refunds.sale_of(cell) is not None:
+            if rights.kind_of(cell)[0] != rights.STOCK:
                 if spare > 0:
-                    gives[cell] = spare  # whole: who has it knows what is left of the line
+                    gives[cell] = spare  # whole: who has it knows what is left
                 continue
             kept = self.policy(cell).floor_milli if from_central else 0
             amount = rights.to_give(spare, asked, self._sharers(), kept, stock.PIECE)

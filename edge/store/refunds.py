@@ -56,7 +56,7 @@ def make(unit: "Unit", db: sqlite3.Connection, sale: bytes) -> None:
     """Make the right to refund a sale, if it is ours to make and is not made yet."""
     holder = unit.holder
     author = db.execute("SELECT stream FROM sales WHERE event = ?", (sale,)).fetchone()
-    if author is None or not holder.inherits(author[0]) or holder.brought_in(cell(sale, 0)):
+    if author is None or not holder.inherits(author[0]) or holder.brought(cell(sale, 0)):
         return
     try:
         view = unit.sale(sale)

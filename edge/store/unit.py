@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from edge.keys import NodeKey
-from edge.store import base, documents, lives, orders, prune, refunds, start
+from edge.store import base, documents, lives, orders, prune, refunds, start, taken_back
 from edge.store.holder import Holder
 from edge.store.journal import Journal, NotKept, fact_at, facts_of, find_fact, whole
 from edge.store.sheets import Sheets
@@ -354,6 +354,18 @@ class Unit:
     def arrival(self, transfer: bytes) -> bytes | None:
         """Return the document by which a transfer arrived here; None if it has not."""
         return arrival(self._db, transfer)
+
+    def deposits(self, event: bytes) -> "taken_back.DepositsView | None":
+        """Return packaging that was brought back, recorded here or heard of."""
+        return taken_back.deposits_view(self._db, event)
+
+    def deposits_for(self, sale: bytes) -> int:
+        """Return how many grosz of packaging pay for a sale."""
+        return taken_back.brought_for(self._db, sale)
+
+    def note_deposits(self, event: bytes, digest: bytes) -> None:
+        """Remember which request made a take-back."""
+        self._db.execute("UPDATE deposits SET digest = ? WHERE event = ?", (digest, event))
 
     def returned(self, event: bytes) -> "refunds.ReturnView | None":
         """Return a return recorded here or heard of."""

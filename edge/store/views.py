@@ -19,6 +19,7 @@ from sync.facts.authority import HEAD_OFFICES, objection
 from sync.facts.basket import BasketEnded, BasketRecalled
 from sync.facts.catalogue import Articles, Prices, VatRates
 from sync.facts.count import CountMarked, CountOpened, CountPosted, CountTaken
+from sync.facts.deposit import DepositsTaken
 from sync.facts.document import DocumentChanged, DocumentSettled, GenerationBegan
 from sync.facts.node import (
     AppendedAgain,
@@ -65,6 +66,7 @@ DERIVED = (
     "settled",
     "documents",
     "returns",
+    "deposits",
     "rights",
     "closings",
     "policies",
@@ -149,6 +151,8 @@ class Views:
                 self._settle(id_, fact, body)
             case SaleReturned():
                 self._returned(id_, fact, body)
+            case DepositsTaken():
+                self._taken_back(id_, fact, body)
             case GoodsReceived():
                 first = self._document(id_, fact, "goods_received")
             case GoodsMoved():
@@ -336,6 +340,24 @@ class Views:
             "till = excluded.till, at_ms = excluded.at_ms, business_day = excluded.business_day, "
             "mistake = excluded.mistake, total_minor = excluded.total_minor",
             (fact.event, id_, fact.seq, body.sale, *row),
+        )
+
+    def _taken_back(self, id_: int, fact: Fact, body: DepositsTaken) -> None:
+        """Keep a take-back; of two records of one event the lowest place counts."""
+        found = self._db.execute(
+            "SELECT stream, seq FROM deposits WHERE event = ?", (fact.event,)
+        ).fetchone()
+        if found and not self._wins("deposits", fact.event, found, (id_, fact.seq)):
+            return
+        row = (body.sale or None, body.till, body.at_ms, body.business_day)
+        self._db.execute(
+            "INSERT INTO deposits (event, stream, seq, sale, till, at_ms, business_day, "
+            "applied_minor, paid_minor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (event) DO UPDATE SET stream = excluded.stream, seq = excluded.seq, "
+            "sale = excluded.sale, till = excluded.till, at_ms = excluded.at_ms, "
+            "business_day = excluded.business_day, applied_minor = excluded.applied_minor, "
+            "paid_minor = excluded.paid_minor",
+            (fact.event, id_, fact.seq, *row, body.applied_minor, body.paid_minor),
         )
 
     def _arrival(self, id_: int, fact: Fact, body: GoodsMoved) -> None:

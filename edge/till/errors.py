@@ -44,6 +44,10 @@ class BadReturn(TillError):
     """The return cannot be true."""
 
 
+class BadDeposit(TillError):
+    """The take-back cannot be true."""
+
+
 class BadCustomer(TillError):
     """The profile cannot be true."""
 

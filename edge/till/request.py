@@ -157,3 +157,36 @@ class ReturnRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     correction: Text = ""
     """Of a mistake: the receipt that is right; empty: nothing was sold."""
+
+
+class PackagingRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Pieces of one packaging."""
+
+    sku: Word
+    """Of the article that is sold in it, or one of its codes."""
+
+    pieces: Annotated[int, Meta(ge=1, le=10_000)]
+
+
+class DepositsRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Packaging, or a machine's vouchers for it, that a buyer brings back."""
+
+    till: TillId
+    cashier: Word
+    lines: Annotated[tuple[PackagingRequest, ...], Meta(max_length=200)] = ()
+    vouchers: Annotated[tuple[Word, ...], Meta(max_length=50)] = ()
+    """Their codes."""
+
+    sale: UUID | None = None
+    """That it helps to pay for."""
+
+    applied_minor: Minor = 0
+    """What of the deposit pays for it; the rest is paid out."""
+
+    shift: Text = ""
+
+
+class VoucherRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A voucher that a machine wrote."""
+
+    amount_minor: PositiveMinor

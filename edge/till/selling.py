@@ -17,6 +17,7 @@ from edge.store.unit import PersonKey, SaleView, Unit
 from edge.till.basket import MAX_TOTAL_MINOR
 from edge.till.business_day import business_day, day_text, rfc3339
 from edge.till.errors import (
+    BadDeposit,
     BadSale,
     BeyondRight,
     Conflict,
@@ -32,6 +33,7 @@ from sync.facts.node import StoreDescribed
 from sync.facts.rights import Mode
 from sync.facts.sale import Discount, Sale, SaleLines, Stage
 from sync.merge.stock import Deltas
+from sync.rules.deposit import METHOD
 
 LARGE = 200
 """Lines and discounts from which a sale is measured before it is written."""
@@ -98,6 +100,7 @@ def record(
         Short: It goes beyond our right, and `ask` says that others may be asked first.
         Conflict: The event is another sale.
         BadSale: It cannot be true; `errors` has the kinds.
+        BadDeposit: Packaging that pays for it was not brought back for it.
         TillTaken: The till belongs to another node.
     """
     found = unit.sale(event)
@@ -108,6 +111,8 @@ def record(
             return again(event, found, same=_alike(found.body, request))
         return again(event, found, same=found.digest == digest(request, key=key))
     draft = priced(unit, request, buyer)
+    if any(payment.method == METHOD for payment in draft.payments):
+        _check_brought(unit, event, draft)
     fingerprint = digest(request, key=buyer.key if draft.buyer and buyer else b"")
     return write(unit, event, draft, stage=Stage.CLOSED, fingerprint=fingerprint, ask=ask)
 
@@ -234,6 +239,19 @@ def check(draft: Draft, settings: StoreDescribed) -> None:
             "Fiscal evidence: expected by, device and document, got none; this store is fiscal.",
             "Print the fiscal receipt first and send its number.",
             field="/fiscal",
+        )
+
+
+def _check_brought(unit: Unit, event: bytes, draft: Draft) -> None:
+    """Refuse a sale that is paid with packaging that was not brought back for it."""
+    paid = sum(payment.amount_minor for payment in draft.payments if payment.method == METHOD)
+    brought = unit.deposits_for(event)
+    if paid != brought:
+        raise BadDeposit(
+            f"Payment of {paid} grosz by {METHOD}: expected {brought}, which was brought back for "
+            "this sale.",
+            "Record the packaging first (PUT /v1/deposits), with this sale's id.",
+            field="/payments",
         )
 
 

@@ -15,6 +15,7 @@ from sync.errors import BadFact
 from sync.facts.basket import BasketEnded, BasketRecalled
 from sync.facts.catalogue import Articles, Prices, VatRates
 from sync.facts.count import CountMarked, CountOpened, CountPosted, CountTaken
+from sync.facts.deposit import DepositsTaken
 from sync.facts.document import DocumentChanged, DocumentSettled, GenerationBegan
 from sync.facts.node import (
     AppendedAgain,
@@ -70,6 +71,7 @@ Body = (
     | SaleClosed
     | SaleVoided
     | SaleReturned
+    | DepositsTaken
     | DocumentChanged
     | GenerationBegan
     | DocumentSettled
@@ -111,6 +113,7 @@ KINDS: dict[tuple[str, int], type[Body]] = {
     ("sale.closed", 1): SaleClosed,
     ("sale.voided", 1): SaleVoided,
     ("sale.returned", 1): SaleReturned,
+    ("deposits.taken", 1): DepositsTaken,
     ("document.changed", 1): DocumentChanged,
     ("document.began", 1): GenerationBegan,
     ("document.settled", 1): DocumentSettled,

@@ -68,10 +68,10 @@ def cell(kind: str, key: str) -> str:
 
 
 def kind_of(name: str) -> tuple[str, str]:
-    """Return the kind and key of a cell's name."""
+    """Return the kind and key of a cell's name, whatever somebody wrote there."""
     if not name.startswith(_MARK):
         return STOCK, name
-    _, kind, key = name.split(_MARK, 2)
+    kind, _, key = name[len(_MARK) :].partition(_MARK)
     return kind, key
 
 

@@ -31,6 +31,7 @@ from sync.facts.count import (
     PostedLine,
     PostedLines,
 )
+from sync.facts.deposit import DepositsTaken, PackagingLine, Voucher
 from sync.facts.document import (
     BASKET,
     CUSTOMER,
@@ -138,6 +139,19 @@ EXAMPLES = [
     SaleFiscalised(Fiscal("karb", "ZBF 1", "7")),
     SaleClosed(1, 5),
     SaleVoided(1, 5, "no"),
+    DepositsTaken(
+        1,
+        5,
+        20260131,
+        "T1",
+        "anna",
+        "1",
+        (PackagingLine("1", "Woda", 3, 50),),
+        (Voucher("A1", 100),),
+        50,
+        200,
+        bytes(16),
+    ),
     SaleReturned(
         bytes(16),
         "T1-A/1",
