@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from edge.config import Config, with_device, without_device, write_devices
-from hw.device import FiscalPrinter, PaymentTerminal, ReceiptPrinter, Scan
+from hw.device import FiscalPrinter, PaymentTerminal, ReceiptPrinter, Scale, Scan
 from hw.discovery import Found, scan
 from hw.errors import DeviceMisconfigured, DeviceRefused, DeviceUnavailable
 from hw.events import Events
@@ -20,6 +20,7 @@ from hw.slip import Cut, TextLine
 from hw.spool import Job, Order
 from hw.spooler import Spooler
 from hw.supervisor import DeviceStatus, Supervisor
+from hw.weight import Weight
 
 CODE_LIVES_MS = 10 * 60_000
 MAX_CODES = 16
@@ -219,6 +220,11 @@ class Gateway:
         if isinstance(device, PaymentTerminal):
             await device.availability()
             return "it answers; nothing was charged"
+        if isinstance(device, Scale):
+            weighed = await device.weigh()
+            if isinstance(weighed, Weight):
+                return f"it weighs {weighed.grams} g"
+            return f"it answers: {weighed.problem} {weighed.cure}"
         if isinstance(device, ReceiptPrinter):
             lines = (
                 TextLine(text="NIEFISKALNY", align="center"),

@@ -3,7 +3,7 @@
 What lives here:
 
 - `device`: the small protocols the rest of Karb sees (`Scanner`, `ReceiptPrinter`,
-  `FiscalPrinter`, `PaymentTerminal`).
+  `FiscalPrinter`, `PaymentTerminal`, `Scale`).
 - `slip`, `layout`: what a printer is asked to print, and how it fits the paper.
 - `fiscal`: what a fiscal printer is asked, and what it says of itself.
 - `fiscal_settings`: the options both fiscal drivers have.
@@ -11,6 +11,7 @@ What lives here:
   seam through which the program gives a driver its own store.
 - `payment`, `terminal`: a payment attempt, step by step, and what every terminal's driver
   does alike; `card`: the allow-list that keeps card numbers out.
+- `weight`, `scale`: what a weight to sell by is, and what every scale's driver does alike.
 - `answer`: what comes back over HTTP, never more than it may be.
 - `outcome`, `errors`: how an order to a device ends, and how a device fails.
 - `registry`: the literal table of drivers. A driver is imported only when configured,
@@ -18,13 +19,15 @@ What lives here:
 - `spool`, `spooler`: printing jobs in a file of their own, and the tasks that put them on paper.
 - `supervisor`: connects, reconnects and reports; one task per device.
 - `transports/`: serial ports and sockets, chosen by URL.
-- `scanner/`, `escpos/`, `posnet/`, `noviapi/`, `ecreft/`, `nexo/`, `standalone/`: one folder per
+- `scanner/`, `escpos/`, `posnet/`, `noviapi/`, `ecreft/`, `nexo/`, `standalone/`, `toledo/`,
+  `mtsics/`: one folder per
   protocol, always with a pure
   `codec`, a `driver` and a `simulator` that speaks the same bytes on a real socket or
   pseudo-terminal (`console` reads the accidents a person types at it; `machine` is the
   simulated printer without its cable, `simulated_line` the one cable of them all,
   `fiscal_machine` what both fiscal ones have inside, `fiscal_faults` what can go wrong with
-  them, `paper` what comes out, `acquirer` the books of the simulated terminals).
+  them, `paper` what comes out, `acquirer` the books of the simulated terminals,
+  `simulated_pan` what lies on the simulated scales).
 
 It may import the standard library, structlog, serialx, in `noviapi` and `nexo` aiohttp, in
 `nexo` msgspec and cryptography, in

@@ -15,6 +15,7 @@ from hw.fiscal import Counters, FiscalReceipt, FiscalStatus, TaxOffice, VatTable
 from hw.outcome import FiscalOutcome, Outcome
 from hw.payment import Approval, Availability, PaymentIntent, PaymentOutcome, Totals
 from hw.slip import Slip
+from hw.weight import NoWeight, Weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,5 +294,18 @@ class PaymentTerminal(Device, Protocol):
 
         Raises:
             DeviceUnavailable: Not connected, or no answer.
+        """
+        ...
+
+
+@runtime_checkable
+class Scale(Device, Protocol):
+    """Weighs."""
+
+    async def weigh(self) -> Weight | NoWeight:
+        """What lies on it, or why there is no weight to sell by.
+
+        A weight is net, above zero, at rest, and no older than this call. Safe in any state;
+        never raises a device error. It may wait a few seconds for the weight to come to rest.
         """
         ...

@@ -20,6 +20,8 @@ DRIVERS: Mapping[str, str] = {
     "fiscal.noviapi": "hw.noviapi.driver:NoviapiPrinter",
     "fiscal.posnet": "hw.posnet.driver:PosnetPrinter",
     "printer.escpos": "hw.escpos.driver:EscposPrinter",
+    "scale.mtsics": "hw.mtsics.driver:MtsicsScale",
+    "scale.toledo8217": "hw.toledo.driver:ToledoScale",
     "scanner.serial": "hw.scanner.driver:SerialScanner",
     "terminal.ecreft": "hw.ecreft.driver:EcreftTerminal",
     "terminal.nexo": "hw.nexo.driver:NexoTerminal",
@@ -60,6 +62,8 @@ MATCHES: Mapping[str, tuple[str, ...]] = {
         "usb:1504",  # Bixolon
         "mdns:_pdl-datastream._tcp.local.",
     ),
+    "scale.mtsics": ("usb:0eb8",),  # Mettler-Toledo
+    "scale.toledo8217": ("usb:0eb8",),
     "scanner.serial": (
         "usb:05e0",  # Zebra, Symbol
         "usb:0c2e",  # Honeywell
@@ -76,6 +80,8 @@ SIMULATORS: Mapping[str, str] = {
     "fiscal.noviapi": "hw.noviapi.simulator:main",
     "fiscal.posnet": "hw.posnet.simulator:main",
     "printer.escpos": "hw.escpos.simulator:main",
+    "scale.mtsics": "hw.mtsics.simulator:main",
+    "scale.toledo8217": "hw.toledo.simulator:main",
     "scanner.serial": "hw.scanner.simulator:main",
     "terminal.ecreft": "hw.ecreft.simulator:main",
     "terminal.nexo": "hw.nexo.simulator:main",

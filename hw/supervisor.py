@@ -19,6 +19,7 @@ from hw.device import (
     Health,
     PaymentTerminal,
     ReceiptPrinter,
+    Scale,
     Scan,
     Scanner,
 )
@@ -189,6 +190,14 @@ class Supervisor:
         """
         devices = [w.device for w in self._watched.values()]
         return _of_till([d for d in devices if isinstance(d, PaymentTerminal)], till)
+
+    def scale(self, till: str) -> Scale | None:
+        """The till's own scale, else a shared one; None when none is configured.
+
+        It is given whether connected or not: an unconnected one says that it has no weight.
+        """
+        devices = [w.device for w in self._watched.values()]
+        return _of_till([d for d in devices if isinstance(d, Scale)], till)
 
     def statuses(self) -> list[DeviceStatus]:
         """All devices, in the order configured."""

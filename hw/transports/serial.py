@@ -21,6 +21,8 @@ from hw.errors import DeviceMisconfigured, DeviceUnavailable
 from hw.ports import IDENTITIES, find, holder
 from hw.transports.stream import StreamTransport
 
+PTY = "/dev/pts/"
+
 _CHOICES: dict[str, dict[str, dict[str, Any]]] = {
     "bits": {"7": {"byte_size": 7}, "8": {"byte_size": 8}},
     "parity": {"none": {}, "even": {"parity": "E"}, "odd": {"parity": "O"}},
@@ -30,6 +32,15 @@ _CHOICES: dict[str, dict[str, dict[str, Any]]] = {
     "flow": {"none": {}, "rtscts": {"rtscts": True}, "xonxoff": {"xonxoff": True}},
 }
 """Setting, its allowed values, and what each means to serialx."""
+
+
+def with_defaults(url: str, **settings: str) -> str:
+    """Add settings to a serial URL that does not say otherwise; leave any other URL alone."""
+    if not url.startswith("serial:"):
+        return url
+    said = dict(parse_qsl(url.partition("?")[2], keep_blank_values=True))
+    more = [f"{name}={value}" for name, value in settings.items() if name not in said]
+    return url + ("&" if "?" in url else "?") * bool(more) + "&".join(more)
 
 
 async def connect(url: str, *, timeout_s: float) -> StreamTransport:
@@ -47,6 +58,10 @@ async def connect(url: str, *, timeout_s: float) -> StreamTransport:
     path, settings = _parse(url)
     if path.startswith(IDENTITIES):
         path = await _plugged_in(url, path)
+    if os.path.realpath(path).startswith(PTY):
+        # It has no framing: setting any that is not there already fails, or does nothing.
+        for name in ("byte_size", "parity", "stopbits"):
+            settings.pop(name, None)
     for pin in settings.keys() & {"dtr_on_open", "rts_on_open"}:
         settings[pin] = serialx.PinState[settings[pin]]
     try:
@@ -78,7 +93,7 @@ def _keep_others_out(path: str, descriptor: int) -> None:
 
     Not on a pseudo-terminal: its other end keeps it open, and the ban would outlive us.
     """
-    if not os.path.realpath(path).startswith("/dev/pts/"):
+    if not os.path.realpath(path).startswith(PTY):
         with suppress(OSError):
             fcntl.ioctl(descriptor, termios.TIOCEXCL)
 

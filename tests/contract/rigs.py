@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from hw.acquirer import Acquirer
-from hw.device import Device, ReceiptPrinter, Scanner
+from hw.device import Device, ReceiptPrinter, Scale, Scanner
 from hw.ecreft import simulator as ecreft
 from hw.ecreft.driver import EcreftTerminal
 from hw.ecreft.simulator import EcreftSimulator
 from hw.errors import DeviceUnavailable
 from hw.escpos.simulator import EscposSimulator
 from hw.fiscal_machine import FiscalMachine
+from hw.mtsics import simulator as mtsics
+from hw.mtsics.simulator import MtsicsSimulator
 from hw.nexo import simulator as nexo
 from hw.nexo.driver import NexoTerminal
 from hw.nexo.sealed import SharedKey
@@ -32,6 +34,8 @@ from hw.standalone import simulator as standalone
 from hw.standalone.driver import StandaloneTerminal
 from hw.standalone.simulator import StandaloneSimulator
 from hw.terminal import Terminal, wire_id
+from hw.toledo import simulator as toledo
+from hw.toledo.simulator import ToledoSimulator
 
 
 class SerialScannerRig:
@@ -449,3 +453,84 @@ class StandaloneRig(TerminalRig):
 
     def back(self) -> None:
         self.simulator.away.clear()
+
+
+class ScaleRig:
+    """What the rigs of scales share. What lies on the pan outlives every line."""
+
+    driver: str
+    simulator: ToledoSimulator | MtsicsSimulator
+    order: str
+    """The one question, as the console names it."""
+
+    url: str
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def obey(self, line: str) -> None:
+        raise NotImplementedError
+
+    async def connect(self) -> str:
+        host, port = await self.simulator.cable.listen()
+        return f"tcp:{host}:{port}"
+
+    async def start(self, **options: str) -> Scale:
+        self.url = await self.connect()
+        return self.make(**options)
+
+    def make(self, **options: str) -> Scale:
+        settings = {"settle_s": "0.2", "poll_s": "0.005", "answer_timeout_s": "5"}
+        config = DeviceConfig(
+            id="scale", driver=self.driver, url=self.url, till="1", options=settings | options
+        )
+        made = load(config)
+        assert isinstance(made, Scale)
+        return made
+
+    async def stop(self) -> None:
+        await self.simulator.close()
+
+
+class ToledoRig(ScaleRig):
+    """`scale.toledo8217` over TCP."""
+
+    driver, order = "scale.toledo8217", "W"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.simulator = ToledoSimulator()
+
+    def obey(self, line: str) -> None:
+        assert isinstance(self.simulator, ToledoSimulator)
+        toledo.obey(self.simulator, line)
+
+
+class SerialToledoRig(ToledoRig):
+    """The same on a pseudo-terminal, with the 7E1 of the factory."""
+
+    async def connect(self) -> str:
+        self.simulator.cable.replug = True
+        return self.simulator.cable.plug(self.folder / "scale")
+
+
+class MtsicsRig(ScaleRig):
+    """`scale.mtsics` over TCP."""
+
+    driver, order = "scale.mtsics", "SI"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.simulator = MtsicsSimulator()
+
+    def obey(self, line: str) -> None:
+        assert isinstance(self.simulator, MtsicsSimulator)
+        mtsics.obey(self.simulator, line)
+
+
+class SerialMtsicsRig(MtsicsRig):
+    """The same on a pseudo-terminal."""
+
+    async def connect(self) -> str:
+        self.simulator.cable.replug = True
+        return self.simulator.cable.plug(self.folder / "scale")

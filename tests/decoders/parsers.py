@@ -48,11 +48,13 @@ from edge.store.views import Views
 from hw.ecreft import codec as ecreft
 from hw.errors import DeviceUnavailable
 from hw.escpos.codec import AnswerParser
+from hw.mtsics import codec as mtsics
 from hw.nexo import codec as nexo
 from hw.nexo import sealed
 from hw.noviapi import codec as novi
 from hw.posnet import codec as posnet
 from hw.scanner.codec import CodeSplitter
+from hw.toledo import codec as toledo
 from sync import checkpoint, facts, identity, sealing
 from sync.chain import Fact, StreamId
 from sync.contract import problem, token
@@ -630,6 +632,18 @@ PARSERS: tuple[Parser, ...] = (
         lambda data: nexo.read_reply(data, service="1", sale_id="karb", poi_id="T"),
         lambda: [nexo.message(nexo.RESPONSE, NEXO_HEADER, "PaymentResponse", {})],
         (DeviceUnavailable,),
+    ),
+    Parser(
+        "a Toledo scale's answers",
+        "hw.toledo.codec",
+        lambda data: toledo.FrameParser().feed(data),
+        lambda: [b"\x0200.735\r", b"\x02?a\r"],
+    ),
+    Parser(
+        "an MT-SICS scale's answers",
+        "hw.mtsics.codec",
+        lambda data: (mtsics.Weights().feed(data), mtsics.Serials().feed(data)),
+        lambda: [b"S S      1.234 kg\r\nS +\r\n", b'I4 A "1126493049"\r\n'],
     ),
     Parser(
         "a barcode",

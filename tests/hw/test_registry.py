@@ -4,9 +4,11 @@ import sys
 import pytest
 
 from hw import registry
-from hw.device import FiscalPrinter, PaymentTerminal, ReceiptPrinter, Scanner
+from hw.device import FiscalPrinter, PaymentTerminal, ReceiptPrinter, Scale, Scanner
 from hw.errors import DeviceMisconfigured
 from hw.registry import DRIVERS, DeviceConfig, load
+
+KINDS = Scanner | ReceiptPrinter | FiscalPrinter | PaymentTerminal | Scale
 
 
 def config(driver="scanner.serial", **options):
@@ -15,22 +17,22 @@ def config(driver="scanner.serial", **options):
 
 def test_every_row_loads_and_is_of_a_kind():
     for name in DRIVERS:
-        assert isinstance(
-            load(config(name)), Scanner | ReceiptPrinter | FiscalPrinter | PaymentTerminal
-        )
+        assert isinstance(load(config(name)), KINDS)
 
 
 @pytest.mark.parametrize(
     ("wrong", "hint"),
     [
         (config("scaner.serial"), "Did you mean 'scanner.serial'"),
-        (config("zzz"), "expected one of fiscal.noviapi, fiscal.posnet, printer.escpos, scanner"),
+        (config("zzz"), "expected one of fiscal.noviapi, fiscal.posnet, printer.escpos, scale"),
         (config(sufix="0d"), "Did you mean 'suffix'"),
         (config(suffix="CR"), "hexadecimal"),
         (config(silence_s="soon"), "above zero"),
         (config(silence_s="nan"), "above zero"),
         (config("printer.escpos", poll_s="-1"), "above zero"),
         (config("fiscal.posnet", allow_fiscl="yes"), "Did you mean 'allow_fiscal'"),
+        (config("scale.toledo8217", unit="lb"), "expected kg or g"),
+        (config("scale.mtsics", unit="kg"), "'unit' is unknown"),
         (config("fiscal.noviapi", fiscal_numer="ZBN"), "Did you mean 'fiscal_number'"),
     ],
 )
