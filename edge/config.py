@@ -57,7 +57,7 @@ ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,19}")
 """A till or a device: it stands in receipt series, addresses and logs."""
 
 LANGUAGES = ("pl", "en")
-SCHEMES = ("serial", "tcp", "http", "https", "usb", "udp")
+SCHEMES = ("serial", "input", "tcp", "http", "https", "usb", "udp")
 """Words that places of devices begin with; drivers may know others."""
 
 CLOCKS = ("auto", "rtc", "none")

@@ -11,6 +11,7 @@ What lives here:
   seam through which the program gives a driver its own store.
 - `payment`, `terminal`: a payment attempt, step by step, and what every terminal's driver
   does alike; `card`: the allow-list that keeps card numbers out.
+- `scanning`: what every scanner's driver does alike.
 - `weight`, `scale`: what a weight to sell by is, and what every scale's driver does alike.
 - `answer`: what comes back over HTTP, never more than it may be.
 - `outcome`, `errors`: how an order to a device ends, and how a device fails.
@@ -18,9 +19,9 @@ What lives here:
   so a missing library of one device cannot stop the till.
 - `spool`, `spooler`: printing jobs in a file of their own, and the tasks that put them on paper.
 - `supervisor`: connects, reconnects and reports; one task per device.
-- `transports/`: serial ports and sockets, chosen by URL.
+- `transports/`: serial ports, sockets and keyboards, chosen by URL.
 - `scanner/`, `escpos/`, `posnet/`, `noviapi/`, `ecreft/`, `nexo/`, `standalone/`, `toledo/`,
-  `mtsics/`: one folder per
+  `mtsics/`, `evdev/`: one folder per
   protocol, always with a pure
   `codec`, a `driver` and a `simulator` that speaks the same bytes on a real socket or
   pseudo-terminal (`console` reads the accidents a person types at it; `machine` is the

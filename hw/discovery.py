@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from hw.ports import SYS, holder, serial_ports
+from hw.ports import SYS, holder, keyboards, serial_ports
 from hw.registry import MATCHES
 
 POLL_S = 5.0
@@ -75,25 +75,50 @@ def ports_found(sys: Path = SYS, folder: Path | None = None) -> list[Found]:
                 holder=holder(port.path),
             )
         )
-    for link in sorted((folder or simulated()).glob("*")):
-        if link.exists():  # a simulator that was killed leaves a link to nothing
-            driver = link.name.partition("-")[0]
+    for keyboard in keyboards(sys):
+        drivers = _matching(f"hid:{keyboard.vendor}")
+        if drivers:  # a keyboard of the cashier is not ours to take away
             found.append(
                 Found(
-                    url=f"serial:{link}", drivers=(driver,), label="simulated", bound_by="simulator"
+                    url=f"input:{keyboard.identity}",
+                    drivers=drivers,
+                    label=f"{keyboard.path} {keyboard.label}".strip(),
+                    bound_by="serial number" if keyboard.own else "socket",
+                )
+            )
+    for link in sorted((folder or simulated()).glob("*")):
+        if _alive(link):
+            driver = link.name.partition("-")[0]
+            scheme = "input" if link.is_fifo() else "serial"
+            found.append(
+                Found(
+                    url=f"{scheme}:{link}",
+                    drivers=(driver,),
+                    label="simulated",
+                    bound_by="simulator",
                 )
             )
     return found
 
 
+def _alive(link: Path) -> bool:
+    """Whether the simulator runs: one that was killed leaves a link to nothing, or a FIFO."""
+    try:
+        if link.is_fifo():
+            os.close(os.open(link, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        return link.exists()
+    except OSError:
+        return False
+
+
 def _serial_drivers(vendor: str, product: str) -> tuple[str, ...]:
-    sure = [
-        driver
-        for driver, matches in MATCHES.items()
-        if any(match in (f"usb:{vendor}:{product}", f"usb:{vendor}") for match in matches)
-    ]
-    any_port = [driver for driver, matches in MATCHES.items() if "serial" in matches]
-    return tuple(dict.fromkeys(sure or any_port))
+    return _matching(f"usb:{vendor}:{product}", f"usb:{vendor}") or _matching("serial")
+
+
+def _matching(*words: str) -> tuple[str, ...]:
+    return tuple(
+        driver for driver, matches in MATCHES.items() if any(match in words for match in matches)
+    )
 
 
 async def _services(interfaces: Sequence[str], listen_s: float) -> list[Found]:
@@ -153,7 +178,7 @@ async def _services(interfaces: Sequence[str], listen_s: float) -> list[Found]:
 
 
 class Watch:
-    """Calls back when a serial port came or went, between `start` and `close`."""
+    """Calls back when a serial port or a keyboard came or went, between `start` and `close`."""
 
     def __init__(self, changed: Callable[[], None], poll_s: float = POLL_S) -> None:
         self._changed, self._poll_s = changed, poll_s
@@ -182,6 +207,7 @@ class Watch:
 
             monitor = pyudev.Monitor.from_netlink(pyudev.Context(), source="kernel")
             monitor.filter_by("tty")
+            monitor.filter_by("input")
             monitor.start()
         except (ImportError, OSError) as error:
             _log.info("discovery.deaf", reason=str(error))
@@ -218,4 +244,4 @@ class Watch:
 
 
 def _names() -> set[Path]:
-    return set((SYS / "class" / "tty").glob("*"))
+    return {path for kind in ("tty", "input") for path in (SYS / "class" / kind).glob("*")}

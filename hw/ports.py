@@ -1,4 +1,4 @@
-"""The machine's serial ports: what is plugged in where, by what it is known, who holds it.
+"""The machine's serial ports and keyboards: where, by what they are known, who holds them.
 
 Linux numbers ports in the order things were plugged in, so `/dev/ttyUSB0` names nothing. A
 device is known by `usb:VENDOR:PRODUCT:SERIAL`, wherever it is plugged in; one without a serial
@@ -10,18 +10,21 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 SYS = Path("/sys")
 PROC = Path("/proc")
 IDENTITIES = ("usb:", "port:")
+_TYPING = sum(1 << key for key in (*range(2, 12), 28))
+"""Bits of the keys 1 to 0 and Enter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Port:
-    """One serial port."""
+    """One serial port, or one keyboard."""
 
     path: str
-    """As `/dev/ttyACM0`; another one after the next start of the machine."""
+    """As `/dev/ttyACM0` or `/dev/input/event3`; another one after the next start of the machine."""
 
     vendor: str = ""
     """USB, four hexadecimal digits; empty on a port that is soldered in."""
@@ -53,34 +56,29 @@ def serial_ports(sys: Path = SYS) -> list[Port]:
     """Every port with a device behind it, by path."""
     ports = []
     for entry in sorted((sys / "class" / "tty").glob("*/device")):
-        name = entry.parent.name
-        parents = _parents(entry.resolve(), sys.resolve())
-        usb = next((folder for folder in parents if (folder / "idVendor").exists()), None)
-        if usb is None:
-            if _has_uart(entry.parent):
-                ports.append(Port(path=f"/dev/{name}"))
-            continue
-        interface = next(
-            (folder for folder in parents if (folder / "bInterfaceNumber").exists()), usb
-        )
-        ports.append(
-            Port(
-                path=f"/dev/{name}",
-                vendor=_read(usb / "idVendor").lower(),
-                product=_read(usb / "idProduct").lower(),
-                serial=_clean(_read(usb / "serial")),
-                socket=interface.name,
-                label=" ".join(filter(None, (_read(usb / "manufacturer"), _read(usb / "product")))),
-            )
-        )
+        port = _on_usb(entry, f"/dev/{entry.parent.name}", sys)
+        if port is not None:
+            ports.append(port)
+        elif _has_uart(entry.parent):
+            ports.append(Port(path=f"/dev/{entry.parent.name}"))
     return ports
 
 
-def find(identity: str, sys: Path = SYS) -> str | None:
+def keyboards(sys: Path = SYS) -> list[Port]:
+    """Every USB device that types, by path: keyboards, and scanners that pretend to be one."""
+    found = (
+        _on_usb(entry, f"/dev/input/{entry.parent.name}", sys)
+        for entry in sorted((sys / "class" / "input").glob("event*/device"))
+        if _types(entry)
+    )
+    return [port for port in found if port is not None]
+
+
+def find(identity: str, sys: Path = SYS, *, kind: Literal["tty", "input"] = "tty") -> str | None:
     """Where a device is plugged in now; None: nowhere, or it cannot be told from another."""
     found = [
         port.path
-        for port in serial_ports(sys)
+        for port in (serial_ports(sys) if kind == "tty" else keyboards(sys))
         if identity in (port.identity, f"port:{port.socket}")
     ]
     return found[0] if len(found) == 1 else None
@@ -101,6 +99,32 @@ def holder(path: str, proc: Path = PROC) -> str | None:
                     if str(descriptor.readlink()) == real:
                         return f"{_read(folder / 'comm') or '?'} (process {folder.name})"
     return None
+
+
+def _on_usb(entry: Path, path: str, sys: Path) -> Port | None:
+    """The port of a USB device; None when it is none."""
+    parents = _parents(entry.resolve(), sys.resolve())
+    usb = next((folder for folder in parents if (folder / "idVendor").exists()), None)
+    if usb is None:
+        return None
+    interface = next((folder for folder in parents if (folder / "bInterfaceNumber").exists()), usb)
+    return Port(
+        path=path,
+        vendor=_read(usb / "idVendor").lower(),
+        product=_read(usb / "idProduct").lower(),
+        serial=_clean(_read(usb / "serial")),
+        socket=interface.name,
+        label=" ".join(filter(None, (_read(usb / "manufacturer"), _read(usb / "product")))),
+    )
+
+
+def _types(device: Path) -> bool:
+    """Whether it has Enter and the digits."""
+    keys = _read(device / "capabilities" / "key").split()
+    try:
+        return bool(keys) and int(keys[-1], 16) & _TYPING == _TYPING
+    except ValueError:
+        return False
 
 
 def _parents(folder: Path, root: Path) -> list[Path]:

@@ -22,6 +22,7 @@ DRIVERS: Mapping[str, str] = {
     "printer.escpos": "hw.escpos.driver:EscposPrinter",
     "scale.mtsics": "hw.mtsics.driver:MtsicsScale",
     "scale.toledo8217": "hw.toledo.driver:ToledoScale",
+    "scanner.evdev": "hw.evdev.driver:EvdevScanner",
     "scanner.serial": "hw.scanner.driver:SerialScanner",
     "terminal.ecreft": "hw.ecreft.driver:EcreftTerminal",
     "terminal.nexo": "hw.nexo.driver:NexoTerminal",
@@ -64,6 +65,7 @@ MATCHES: Mapping[str, tuple[str, ...]] = {
     ),
     "scale.mtsics": ("usb:0eb8",),  # Mettler-Toledo
     "scale.toledo8217": ("usb:0eb8",),
+    "scanner.evdev": ("hid:05e0", "hid:0c2e", "hid:05f9", "hid:065a", "hid:1eab"),  # as below
     "scanner.serial": (
         "usb:05e0",  # Zebra, Symbol
         "usb:0c2e",  # Honeywell
@@ -74,7 +76,8 @@ MATCHES: Mapping[str, tuple[str, ...]] = {
     ),
 }
 """By what a scan takes a device for a driver's: `usb:vendor`, `usb:vendor:product`, `mdns:type`,
-or `serial` for any serial port that nobody else claims."""
+`hid:vendor` for what types like a keyboard, or `serial` for any serial port that nobody else
+claims."""
 
 SIMULATORS: Mapping[str, str] = {
     "fiscal.noviapi": "hw.noviapi.simulator:main",
@@ -82,6 +85,7 @@ SIMULATORS: Mapping[str, str] = {
     "printer.escpos": "hw.escpos.simulator:main",
     "scale.mtsics": "hw.mtsics.simulator:main",
     "scale.toledo8217": "hw.toledo.simulator:main",
+    "scanner.evdev": "hw.evdev.simulator:main",
     "scanner.serial": "hw.scanner.simulator:main",
     "terminal.ecreft": "hw.ecreft.simulator:main",
     "terminal.nexo": "hw.nexo.simulator:main",
@@ -95,7 +99,8 @@ def place(url: str) -> str:
     """What stands at a URL, whatever its settings: two devices cannot stand in one place."""
     where = url.partition("?")[0].rstrip("/")
     scheme, _, rest = where.partition(":")
-    return f"serial:{realpath(rest)}" if scheme == "serial" and rest[:1] == "/" else where.lower()
+    on_this_machine = scheme in {"serial", "input"} and rest[:1] == "/"
+    return f"{scheme}:{realpath(rest)}" if on_this_machine else where.lower()
 
 
 def load(config: DeviceConfig, memory: Memory | None = None) -> Device:

@@ -1,102 +1,28 @@
 """`scanner.serial`: a scanner on a serial port.
 
-Options: `prefix` and `suffix` around each code, written as hexadecimal bytes (`02`,
-`0d0a`; suffix by default CR, LF or both); `max_bytes` of a code (512); `silence_s`
-(0.5); `open_timeout_s` (5).
+Options beside those of every scanner (`hw.scanning`): `prefix` and `suffix` around each code,
+written as hexadecimal bytes (`02`, `0d0a`; suffix by default CR, LF or both).
 """
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncIterator
-
-from hw.device import Health, Scan
-from hw.errors import DeviceMisconfigured, DeviceUnavailable, HwError
-from hw.registry import DeviceConfig, check_options, positive
+from hw.device import Scanner
+from hw.errors import DeviceMisconfigured
+from hw.registry import DeviceConfig, positive
 from hw.scanner.codec import CodeSplitter
-from hw.transports import open_transport
-from hw.transports.link import Link
+from hw.scanning import LineScanner
 
-MAX_WAITING = 1_000
-"""Codes nobody has taken yet; beyond it the oldest go."""
-
-_OPTIONS = ("prefix", "suffix", "max_bytes", "silence_s", "open_timeout_s")
+_OPTIONS = ("prefix", "suffix")
 
 
-class SerialScanner:
+class SerialScanner(LineScanner):
     """One scanner on one port."""
 
     def __init__(self, config: DeviceConfig) -> None:
-        check_options(config, _OPTIONS)
-        self.id = config.id
-        self.till = config.till
-        self._url = config.url
-        self._open_timeout_s = positive(config, "open_timeout_s", 5.0)
-        self._silence_s = positive(config, "silence_s", 0.5)
-        """A pause this long inside a code means that its end was lost."""
-
-        self._splitter = CodeSplitter(
+        splitter = CodeSplitter(
             prefix=_hex(config, "prefix") or b"",
             suffix=_hex(config, "suffix"),
             max_bytes=int(positive(config, "max_bytes", 512)),
         )
-        self._link: Link | None = None
-        self._waiting: deque[Scan] = deque(maxlen=MAX_WAITING)
-        self._news = asyncio.Event()
-        self._silence: asyncio.TimerHandle | None = None
-
-    async def open(self) -> None:
-        """See `Device.open`."""
-        transport = await open_transport(self._url, timeout_s=self._open_timeout_s)
-        self._link = Link(transport, self._on_bytes, self._news.set)
-
-    async def scans(self) -> AsyncIterator[Scan]:
-        """See `Scanner.scans`."""
-        link = self._opened()
-        while True:
-            while self._waiting:
-                yield self._waiting.popleft()
-            if (error := link.why_lost) is not None:
-                raise DeviceUnavailable(error.problem, cure=error.cure)
-            self._news.clear()
-            await self._news.wait()
-
-    async def lost(self) -> HwError:
-        """See `Device.lost`."""
-        return await self._opened().lost()
-
-    async def close(self) -> None:
-        """See `Device.close`."""
-        link, self._link = self._link, None
-        self._break_off()
-        if link is not None:
-            await link.close()
-
-    def health(self) -> Health:
-        """See `Device.health`."""
-        return Health()
-
-    def _on_bytes(self, data: bytes) -> None:
-        loop = asyncio.get_running_loop()
-        for code in self._splitter.feed(data):
-            self._waiting.append(Scan(data=code, at_s=loop.time(), device=self.id, till=self.till))
-            self._news.set()
-        if self._silence is not None:
-            self._silence.cancel()
-            self._silence = None
-        if self._splitter.pending:
-            self._silence = loop.call_later(self._silence_s, self._break_off)
-
-    def _break_off(self) -> None:
-        """Without this, half a code would become the beginning of the next one."""
-        if self._silence is not None:
-            self._silence.cancel()
-            self._silence = None
-        self._splitter.break_off()
-
-    def _opened(self) -> Link:
-        if self._link is None:
-            raise DeviceUnavailable(f"Scanner {self.id} is not open.", cure="Open it first.")
-        return self._link
+        super().__init__(config, splitter, options=_OPTIONS)
 
 
 def _hex(config: DeviceConfig, name: str) -> bytes | None:
@@ -110,3 +36,6 @@ def _hex(config: DeviceConfig, name: str) -> bytes | None:
             f"Device {config.id}: option {name} is {text!r}; expected hexadecimal bytes.",
             cure="Write 0d for CR, 0d0a for CR LF, 02 for STX.",
         ) from error
+
+
+_: type[Scanner] = SerialScanner

@@ -1,14 +1,15 @@
 """Carry bytes to and from a device; the URL says how.
 
-`serial:/dev/ttyUSB0?baudrate=9600` and `tcp:printer.local:9100`. A transport knows
-nothing of the bytes it carries. Add one: a module with `connect(url, timeout_s=…)`
-and a row here.
+`serial:/dev/ttyUSB0?baudrate=9600`, `tcp:printer.local:9100` and
+`input:/dev/input/event3`. A transport knows nothing of the bytes it carries. Add one: a
+module with `connect(url, timeout_s=…)` and a row here.
 """
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from hw.errors import DeviceMisconfigured
-from hw.transports import serial, tcp
+from hw.transports import evdev, serial, tcp
 
 
 class Transport(Protocol):
@@ -35,7 +36,11 @@ class Transport(Protocol):
         ...
 
 
-_SCHEMES = {"serial": serial.connect, "tcp": tcp.connect}
+_SCHEMES: Mapping[str, Callable[..., Awaitable[Transport]]] = {
+    "input": evdev.connect,
+    "serial": serial.connect,
+    "tcp": tcp.connect,
+}
 
 
 async def open_transport(url: str, *, timeout_s: float) -> Transport:

@@ -15,6 +15,7 @@ from hw.ecreft.driver import EcreftTerminal
 from hw.ecreft.simulator import EcreftSimulator
 from hw.errors import DeviceUnavailable
 from hw.escpos.simulator import EscposSimulator
+from hw.evdev.simulator import EvdevSimulator
 from hw.fiscal_machine import FiscalMachine
 from hw.mtsics import simulator as mtsics
 from hw.mtsics.simulator import MtsicsSimulator
@@ -44,6 +45,7 @@ class SerialScannerRig:
     prefix, suffix = b"", b"\r"
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.simulator = ScannerSimulator(
             folder / "scanner", prefix=self.prefix, suffix=self.suffix
         )
@@ -68,6 +70,30 @@ class FramedScannerRig(SerialScannerRig):
     """The same with STX and ETX around each code."""
 
     prefix, suffix = b"\x02", b"\x03"
+
+
+class EvdevScannerRig:
+    """`scanner.evdev` on a FIFO."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.simulator = EvdevSimulator(folder / "keys")
+        self.config = DeviceConfig(
+            id="scanner",
+            driver="scanner.evdev",
+            url=self.simulator.url,
+            till="1",
+            options={"silence_s": "0.05"},
+        )
+
+    async def start(self) -> Scanner:
+        self.simulator.plug()
+        driver = load(self.config)
+        assert isinstance(driver, Scanner)
+        return driver
+
+    async def stop(self) -> None:
+        self.simulator.unplug()
 
 
 class EscposRig:

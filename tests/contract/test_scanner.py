@@ -5,13 +5,16 @@ import asyncio
 import pytest
 
 from hw.errors import DeviceUnavailable
-from tests.contract.rigs import FramedScannerRig, SerialScannerRig
+from tests.contract.rigs import EvdevScannerRig, FramedScannerRig, SerialScannerRig
 from tests.hw.until import PATIENCE_S, until
 
 EAN = "5901234123457"
 
 
-@pytest.fixture(params=[SerialScannerRig, FramedScannerRig], ids=["serial", "framed"])
+RIGS = [SerialScannerRig, FramedScannerRig, EvdevScannerRig]
+
+
+@pytest.fixture(params=RIGS, ids=["serial", "framed", "evdev"])
 async def rig(request, tmp_path):
     rig = request.param(tmp_path)
     rig.driver = await rig.start()
@@ -101,7 +104,7 @@ async def test_codes_read_before_the_loss_are_given(rig):
 
 async def test_the_port_is_ours_alone(rig):
     await rig.driver.open()
-    other = type(rig)(rig.simulator._port.link.parent)
+    other = type(rig)(rig.folder)
     from hw.registry import load  # noqa: PLC0415 - only here
 
     second = load(other.config)
@@ -117,3 +120,13 @@ async def test_close_is_harmless_whenever(rig):
     await rig.driver.open()
     await rig.simulator.scan(EAN)
     assert len(await take(rig.driver, 1)) == 1
+
+
+async def test_twenty_scans_a_second_for_a_minute_lose_none(rig):
+    """As fast as they can be sent: time only helps."""
+    codes = [f"{5_900_000_000_000 + number}" for number in range(1200)]
+    await rig.driver.open()
+    taken = asyncio.create_task(take(rig.driver, len(codes)))
+    for code in codes:
+        await rig.simulator.scan(code)
+    assert [scan.data for scan in await taken] == codes

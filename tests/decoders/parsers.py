@@ -48,6 +48,7 @@ from edge.store.views import Views
 from hw.ecreft import codec as ecreft
 from hw.errors import DeviceUnavailable
 from hw.escpos.codec import AnswerParser
+from hw.evdev import codec as evdev
 from hw.mtsics import codec as mtsics
 from hw.nexo import codec as nexo
 from hw.nexo import sealed
@@ -632,6 +633,12 @@ PARSERS: tuple[Parser, ...] = (
         lambda data: nexo.read_reply(data, service="1", sale_id="karb", poi_id="T"),
         lambda: [nexo.message(nexo.RESPONSE, NEXO_HEADER, "PaymentResponse", {})],
         (DeviceUnavailable,),
+    ),
+    Parser(
+        "a scanner's keys",
+        "hw.evdev.codec",
+        lambda data: evdev.KeyReader().feed(data),
+        lambda: [evdev.typed("5901234123457"), evdev.typed("]d201Łó\x1d21\u20ac")],
     ),
     Parser(
         "a Toledo scale's answers",

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from hw.discovery import Watch, ports_found, scan
-from hw.errors import DeviceUnavailable
+from hw.errors import DeviceMisconfigured, DeviceUnavailable
+from hw.evdev.simulator import EvdevSimulator
 from hw.ports import find, holder, serial_ports
 from hw.registry import DRIVERS, MATCHES, SIMULATORS
 from hw.scanner.simulator import ScannerSimulator
@@ -37,6 +38,20 @@ class Machine:
         links = self.root / "class/tty"
         links.mkdir(parents=True, exist_ok=True)
         (links / name).symlink_to(port)
+
+    def type_on(self, name, socket, vendor, model, keys="fffffffffffffffe", **told):
+        device = self.root / "devices/pci0000:00/usb1" / socket
+        node = device / f"{socket}:1.0" / "0003:0001" / "input" / "input7"
+        (node / "capabilities").mkdir(parents=True)
+        for file, text in {"idVendor": vendor, "idProduct": model, **told}.items():
+            (device / file).write_text(f"{text}\n")
+        (device / f"{socket}:1.0" / "bInterfaceNumber").write_text("00\n")
+        (node / "capabilities" / "key").write_text(f"1000000000007 ff9f207ac14057ff {keys}\n")
+        (node / name).mkdir()
+        (node / name / "device").symlink_to(node)
+        links = self.root / "class/input"
+        links.mkdir(parents=True, exist_ok=True)
+        (links / name).symlink_to(node / name)
 
     def unplug(self, name):
         (self.root / "class/tty" / name).unlink()
@@ -86,6 +101,39 @@ def test_a_scan_names_the_drivers_that_match_and_says_how_it_is_bound(machine, t
     assert (fiscal.drivers, fiscal.bound_by) == (("fiscal.posnet",), "serial number")
     assert (cable.drivers, cable.bound_by) == (("scanner.serial",), "socket")
     assert fiscal.url == "serial:usb:1424:100b:ZBF2101002392"
+
+
+def test_a_scanner_that_types_is_found_and_a_keyboard_is_left_to_the_cashier(machine, tmp_path):
+    machine.type_on("event3", "1-3", "05E0", "1200", serial="S19015")
+    machine.type_on("event4", "1-4", "046d", "c31c", serial="LOGI77")
+    machine.type_on("event5", "1-5", "0c2e", "0b61", keys="0", serial="BUTTONS")
+    machine.type_on("event6", "1-6", "0c2e", "0b61")
+    one, other = ports_found(machine.root, tmp_path / "none")
+    assert (one.url, one.drivers, one.bound_by) == (
+        "input:usb:05e0:1200:S19015",
+        ("scanner.evdev",),
+        "serial number",
+    )
+    assert (other.url, other.bound_by) == ("input:port:1-6:1.0", "socket")
+    path = one.url.removeprefix("input:")
+    assert find(path, machine.root, kind="input") == "/dev/input/event3"
+    assert find(path, machine.root) is None
+
+
+async def test_a_simulated_scanner_that_types_is_found_while_it_runs(tmp_path, machine):
+    (tmp_path / "there").mkdir()
+    simulator = EvdevSimulator(tmp_path / "there" / "scanner.evdev-1")
+    os.mkfifo(tmp_path / "there" / "scanner.evdev-2")  # of one that was killed
+    simulator.plug()
+    [found] = ports_found(machine.root, tmp_path / "there")
+    assert (found.url, found.drivers) == (simulator.url, ("scanner.evdev",))
+    simulator.unplug()
+
+
+@pytest.mark.parametrize("url", ["input:event3", "input:/dev/null"])
+async def test_what_is_no_input_device_is_a_mistake(url):
+    with pytest.raises(DeviceMisconfigured, match="expected"):
+        await open_transport(url, timeout_s=1)
 
 
 async def test_what_is_not_plugged_in_says_so_with_the_cure():
