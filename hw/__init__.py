@@ -19,9 +19,9 @@ What lives here:
   so a missing library of one device cannot stop the till.
 - `spool`, `spooler`: printing jobs in a file of their own, and the tasks that put them on paper.
 - `supervisor`: connects, reconnects and reports; one task per device.
-- `transports/`: serial ports, sockets and keyboards, chosen by URL.
+- `transports/`: serial ports, USB, sockets and keyboards, chosen by URL.
 - `scanner/`, `escpos/`, `posnet/`, `noviapi/`, `ecreft/`, `nexo/`, `standalone/`, `toledo/`,
-  `mtsics/`, `evdev/`: one folder per
+  `mtsics/`, `evdev/`, `nfc/`: one folder per
   protocol, always with a pure
   `codec`, a `driver` and a `simulator` that speaks the same bytes on a real socket or
   pseudo-terminal (`console` reads the accidents a person types at it; `machine` is the
@@ -30,11 +30,11 @@ What lives here:
   them, `paper` what comes out, `acquirer` the books of the simulated terminals,
   `simulated_pan` what lies on the simulated scales).
 
-It may import the standard library, structlog, serialx, in `noviapi` and `nexo` aiohttp, in
-`nexo` msgspec and cryptography, in
-`escpos/codec` python-escpos, and in `paper` the two libraries that come with it. It never
-imports `edge`, `sync` or `central`, and never calls back into them except through the function
-the supervisor was given for scans.
+It may import the standard library, structlog, serialx, in `transports/usb` pyusb, in `noviapi`
+and `nexo` aiohttp, in `nexo` msgspec and cryptography, in `nfc` nfcpy and ndeflib, in
+`escpos/codec` python-escpos, in `paper` and `escpos/raster` the three libraries that come with
+it. It never imports `edge`, `sync` or `central`, and never calls back into them except through
+the function the supervisor was given for scans.
 
 To add a device:
 

@@ -41,6 +41,37 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One card that was held to a reader."""
+
+    uid: str
+    """Its number, hexadecimal; empty when it has none of its own (telephones)."""
+
+    text: str | None
+    """What is written on it; None: nothing that can be read."""
+
+    at_s: float
+    """Event loop clock, seconds."""
+
+    device: str
+    till: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawerChange:
+    """A cash drawer is another than it was."""
+
+    state: Literal["open", "closed", "open_too_long"]
+    open_s: float
+    """For how long it is, or was, open."""
+
+    device: str
+    """The printer it hangs on."""
+
+    till: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PrinterStatus:
     """What the printer says of itself; each flag true when it is so."""
 
@@ -112,6 +143,37 @@ class Scanner(Device, Protocol):
 
         Raises:
             DeviceUnavailable: It was lost; all codes read before it have been given.
+        """
+        ...
+
+
+@runtime_checkable
+class CardReader(Device, Protocol):
+    """Reads badges and loyalty cards. A card says who somebody claims to be; it proves nothing."""
+
+    def cards(self) -> AsyncIterator[Card]:
+        """Every card since `open`, in order, until the reader is lost.
+
+        Raises:
+            DeviceUnavailable: It was lost; all cards read before it have been given.
+        """
+        ...
+
+
+@runtime_checkable
+class CashDrawer(Device, Protocol):
+    """A drawer that says whether it is open. It opens by a printing job (`hw.slip.OpenDrawer`)."""
+
+    @property
+    def drawer_open(self) -> bool | None:
+        """As last seen; None: nobody can tell."""
+        ...
+
+    def drawer_changes(self) -> AsyncIterator[DrawerChange]:
+        """Every change since `open`, in order, until the device is lost.
+
+        Raises:
+            DeviceUnavailable: It was lost.
         """
         ...
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from hw.ports import SYS, holder, keyboards, serial_ports
+from hw.ports import SYS, holder, keyboards, serial_ports, usb_devices
 from hw.registry import MATCHES
 
 POLL_S = 5.0
@@ -35,7 +35,8 @@ class Found:
 
     label: str
     bound_by: str
-    """By what it will be found again: ``serial number``, ``socket`` (whatever is plugged in
+    """By what it will be found again: ``serial number``, ``model`` (there may be but one of it),
+    ``socket`` (whatever is plugged in
     there), ``path`` (may be another's after a restart), ``name`` or ``simulator``."""
 
     holder: str | None = None
@@ -75,6 +76,15 @@ def ports_found(sys: Path = SYS, folder: Path | None = None) -> list[Found]:
                 holder=holder(port.path),
             )
         )
+    for device in usb_devices(sys):
+        drivers = _matching(
+            f"usb:{device.vendor}:{device.product}", *(f"usbclass:{one}" for one in device.classes)
+        )
+        if drivers:
+            bound = "serial number" if device.serial else "model"
+            found.append(
+                Found(url=device.identity, drivers=drivers, label=device.label, bound_by=bound)
+            )
     for keyboard in keyboards(sys):
         drivers = _matching(f"hid:{keyboard.vendor}")
         if drivers:  # a keyboard of the cashier is not ours to take away

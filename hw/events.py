@@ -8,11 +8,13 @@ state instead. Bounded: the oldest go.
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from hw.errors import DeviceRefused
 
 KEPT = 2_000
+
+EventKind: TypeAlias = Literal["scan", "badge", "drawer", "device", "job"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +22,7 @@ class Event:
     """One thing that happened."""
 
     cursor: str
-    kind: Literal["scan", "device", "job"]
+    kind: EventKind
     device: str
     till: str | None
     """None: it concerns all tills."""
@@ -53,7 +55,7 @@ class Events:
 
     def add(
         self,
-        kind: Literal["scan", "device", "job"],
+        kind: EventKind,
         device: str,
         till: str | None,
         at_ms: int,

@@ -74,6 +74,44 @@ def keyboards(sys: Path = SYS) -> list[Port]:
     return [port for port in found if port is not None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsbDevice:
+    """Something on USB, whether or not it is a serial port."""
+
+    vendor: str
+    product: str
+    serial: str
+    label: str
+    classes: frozenset[str]
+    """Of its interfaces, two hexadecimal digits each: ``07`` prints."""
+
+    @property
+    def identity(self) -> str:
+        """By what it is found again; without a serial number any of its kind is taken for it."""
+        return ":".join(filter(None, ("usb", self.vendor, self.product, self.serial)))
+
+
+def usb_devices(sys: Path = SYS) -> list[UsbDevice]:
+    """Everything that is plugged in, hubs included."""
+    found = []
+    for entry in sorted((sys / "bus" / "usb" / "devices").glob("*")):
+        if not (entry / "idVendor").exists():
+            continue
+        classes = {_read(file).lower() for file in entry.glob("*/bInterfaceClass")}
+        found.append(
+            UsbDevice(
+                vendor=_read(entry / "idVendor").lower(),
+                product=_read(entry / "idProduct").lower(),
+                serial=own_serial(_read(entry / "serial")),
+                label=" ".join(
+                    filter(None, (_read(entry / "manufacturer"), _read(entry / "product")))
+                ),
+                classes=frozenset(classes),
+            )
+        )
+    return found
+
+
 def find(identity: str, sys: Path = SYS, *, kind: Literal["tty", "input"] = "tty") -> str | None:
     """Where a device is plugged in now; None: nowhere, or it cannot be told from another."""
     found = [
@@ -112,7 +150,7 @@ def _on_usb(entry: Path, path: str, sys: Path) -> Port | None:
         path=path,
         vendor=_read(usb / "idVendor").lower(),
         product=_read(usb / "idProduct").lower(),
-        serial=_clean(_read(usb / "serial")),
+        serial=own_serial(_read(usb / "serial")),
         socket=interface.name,
         label=" ".join(filter(None, (_read(usb / "manufacturer"), _read(usb / "product")))),
     )
@@ -136,8 +174,11 @@ def _has_uart(tty: Path) -> bool:
     return _read(tty / "type") not in ("0", "")
 
 
-def _clean(serial: str) -> str:
-    """Some makers write no number but a word, or spaces; what says nothing names nothing."""
+def own_serial(serial: str) -> str:
+    """What of a serial number names a device; often nothing.
+
+    Some makers write no number but a word, or spaces; what says nothing names nothing.
+    """
     text = "".join(char for char in serial if (char.isascii() and char.isalnum()) or char in "-_.")
     return "" if not text.strip("0") or len(text) < 3 else text  # "0000", "1"
 

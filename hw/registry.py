@@ -20,6 +20,7 @@ DRIVERS: Mapping[str, str] = {
     "fiscal.noviapi": "hw.noviapi.driver:NoviapiPrinter",
     "fiscal.posnet": "hw.posnet.driver:PosnetPrinter",
     "printer.escpos": "hw.escpos.driver:EscposPrinter",
+    "reader.nfc": "hw.nfc.driver:NfcReader",
     "scale.mtsics": "hw.mtsics.driver:MtsicsScale",
     "scale.toledo8217": "hw.toledo.driver:ToledoScale",
     "scanner.evdev": "hw.evdev.driver:EvdevScanner",
@@ -61,7 +62,17 @@ MATCHES: Mapping[str, tuple[str, ...]] = {
         "usb:04b8",  # Epson
         "usb:0519",  # Star
         "usb:1504",  # Bixolon
+        "usbclass:07",  # any printer on USB
         "mdns:_pdl-datastream._tcp.local.",
+    ),
+    "reader.nfc": (
+        "usb:054c:02e1",  # Sony RC-S330
+        "usb:054c:0193",  # Sony PN531
+        "usb:054c:06c1",  # Sony RC-S380
+        "usb:054c:06c3",
+        "usb:072f:2200",  # ACS ACR122U
+        "usb:04cc:2533",  # NXP PN533
+        "usb:04e6:5591",  # SCM SCL3711
     ),
     "scale.mtsics": ("usb:0eb8",),  # Mettler-Toledo
     "scale.toledo8217": ("usb:0eb8",),
@@ -75,14 +86,16 @@ MATCHES: Mapping[str, tuple[str, ...]] = {
         "serial",
     ),
 }
-"""By what a scan takes a device for a driver's: `usb:vendor`, `usb:vendor:product`, `mdns:type`,
-`hid:vendor` for what types like a keyboard, or `serial` for any serial port that nobody else
+"""By what a scan takes a device for a driver's: `usb:vendor`, `usb:vendor:product`,
+`usbclass:class` (of an interface), `mdns:type`, `hid:vendor` for what types like a keyboard, or
+`serial` for any serial port that nobody else
 claims."""
 
 SIMULATORS: Mapping[str, str] = {
     "fiscal.noviapi": "hw.noviapi.simulator:main",
     "fiscal.posnet": "hw.posnet.simulator:main",
     "printer.escpos": "hw.escpos.simulator:main",
+    "reader.nfc": "hw.nfc.simulator:main",
     "scale.mtsics": "hw.mtsics.simulator:main",
     "scale.toledo8217": "hw.toledo.simulator:main",
     "scanner.evdev": "hw.evdev.simulator:main",

@@ -14,7 +14,11 @@ from typing import Literal, TypeAlias, TypeVar
 import structlog
 
 from hw.device import (
+    Card,
+    CardReader,
+    CashDrawer,
     Device,
+    DrawerChange,
     FiscalPrinter,
     Health,
     PaymentTerminal,
@@ -98,6 +102,12 @@ class Supervisor:
         self._on_change = on_change
         self.memory: Callable[[str], Memory | None] = lambda _: None
         """Where a device's driver keeps what must outlive the process. Set before `start`."""
+
+        self.on_card: Callable[[Card], None] = lambda _: None
+        """Gets every card, in the order read; must not wait. Set before `start`."""
+
+        self.on_drawer: Callable[[DrawerChange], None] = lambda _: None
+        """Gets what changes at cash drawers, likewise."""
 
         self._first_wait_s = first_wait_s
         self._longest_wait_s = longest_wait_s
@@ -273,14 +283,21 @@ class Supervisor:
 
     async def _work(self, device: Device) -> HwError:
         """Until the connection is lost."""
-        if not isinstance(device, Scanner):
-            return await device.lost()
         try:
-            async for scan in device.scans():
-                self._on_scan(scan)
+            if isinstance(device, Scanner):
+                async for scan in device.scans():
+                    self._on_scan(scan)
+            elif isinstance(device, CardReader):
+                async for card in device.cards():
+                    self.on_card(card)
+            elif isinstance(device, CashDrawer):
+                async for change in device.drawer_changes():
+                    self.on_drawer(change)
+            else:
+                return await device.lost()
         except DeviceUnavailable as error:
             return error
-        raise AssertionError(f"{device.id}: scans() ended without saying why")
+        raise AssertionError(f"{device.id}: it ended without saying why")
 
     def _note(self, watched: _Watched, state: State, error: HwError | None) -> None:
         before, watched.state, watched.error = watched.state, state, error

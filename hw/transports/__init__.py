@@ -1,6 +1,6 @@
 """Carry bytes to and from a device; the URL says how.
 
-`serial:/dev/ttyUSB0?baudrate=9600`, `tcp:printer.local:9100` and
+`serial:/dev/ttyUSB0?baudrate=9600`, `tcp:printer.local:9100`, `usb:04b8:0202` and
 `input:/dev/input/event3`. A transport knows nothing of the bytes it carries. Add one: a
 module with `connect(url, timeout_s=…)` and a row here.
 """
@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from hw.errors import DeviceMisconfigured
-from hw.transports import evdev, serial, tcp
+from hw.transports import evdev, serial, tcp, usb
 
 
 class Transport(Protocol):
@@ -40,6 +40,7 @@ _SCHEMES: Mapping[str, Callable[..., Awaitable[Transport]]] = {
     "input": evdev.connect,
     "serial": serial.connect,
     "tcp": tcp.connect,
+    "usb": usb.connect,
 }
 
 
@@ -56,6 +57,6 @@ async def open_transport(url: str, *, timeout_s: float) -> Transport:
         raise DeviceMisconfigured(
             f"Device URL {url!r}: expected it to start with "
             f"{' or '.join(f'{known}:' for known in _SCHEMES)}.",
-            cure="Write serial:/dev/ttyUSB0 or tcp:host:9100, for example.",
+            cure="Write serial:/dev/ttyUSB0, tcp:host:9100 or usb:04b8:0202, for example.",
         )
     return await connect(url, timeout_s=timeout_s)

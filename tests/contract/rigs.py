@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hw.acquirer import Acquirer
-from hw.device import Device, ReceiptPrinter, Scale, Scanner
+from hw.device import CardReader, Device, ReceiptPrinter, Scale, Scanner
 from hw.ecreft import simulator as ecreft
 from hw.ecreft.driver import EcreftTerminal
 from hw.ecreft.simulator import EcreftSimulator
@@ -23,6 +23,8 @@ from hw.nexo import simulator as nexo
 from hw.nexo.driver import NexoTerminal
 from hw.nexo.sealed import SharedKey
 from hw.nexo.simulator import NexoSimulator
+from hw.nfc import simulator as nfc
+from hw.nfc.simulator import NfcSimulator
 from hw.noviapi import simulator as noviapi
 from hw.noviapi.driver import NoviapiPrinter
 from hw.noviapi.simulator import NoviapiSimulator
@@ -37,6 +39,8 @@ from hw.standalone.simulator import StandaloneSimulator
 from hw.terminal import Terminal, wire_id
 from hw.toledo import simulator as toledo
 from hw.toledo.simulator import ToledoSimulator
+from hw.transports import usb
+from tests.contract.usb_printer import PRODUCT, SERIAL, VENDOR, UsbSocket
 
 
 class SerialScannerRig:
@@ -96,10 +100,40 @@ class EvdevScannerRig:
         self.simulator.unplug()
 
 
+class NfcRig:
+    """`reader.nfc` over UDP: nfcpy as for any reader, and a simulated card."""
+
+    def __init__(self) -> None:
+        self.simulator = NfcSimulator()
+
+    async def start(self, **options: str) -> CardReader:
+        host, port = await self.simulator.listen()
+        settings = {"technologies": "106A", "poll_s": "0.02", "again_s": "0.01"}
+        driver = load(
+            DeviceConfig(
+                id="reader",
+                driver="reader.nfc",
+                url=f"udp:{host}:{port}",
+                till="1",
+                options=settings | options,
+            )
+        )
+        assert isinstance(driver, CardReader)
+        return driver
+
+    def obey(self, line: str) -> None:
+        nfc.obey(self.simulator, line)
+
+    async def stop(self) -> None:
+        await self.simulator.close()
+
+
 class EscposRig:
     """What the ESC/POS rigs share."""
 
     driver = "printer.escpos"
+    every = 1
+    """Which bytes a cut is tried at."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -150,6 +184,30 @@ class SerialEscposRig(EscposRig):
 
     async def reconnect(self) -> None:
         self.simulator.plug(self.folder / "printer")
+
+
+class UsbEscposRig(EscposRig):
+    """`printer.escpos` on USB: a virtual device, reached without kernel and libusb."""
+
+    every = 5
+
+    async def connect(self) -> str:
+        self.socket = UsbSocket(self.simulator.cable)
+        self.socket.plug()
+        usb.backend = self.socket.backend()
+        return f"usb:{VENDOR:04x}:{PRODUCT:04x}:{SERIAL}"
+
+    async def reconnect(self) -> None:
+        self.socket.unplug()
+        usb.backend.close()
+        self.socket.plug()
+        usb.backend = self.socket.backend()
+
+    async def stop(self) -> None:
+        usb.backend.close()
+        usb.backend = None
+        await super().stop()
+        self.socket.unplug()
 
 
 class PaperStatusEscposRig(TcpEscposRig):

@@ -9,7 +9,12 @@ from hw.device import PrinterStatus
 from hw.errors import DeviceUnavailable
 from hw.outcome import Done, Refused, Unknown
 from hw.slip import Barcode, Columns, Cut, OpenDrawer, QrCode, Rule, Slip, TextLine
-from tests.contract.rigs import PaperStatusEscposRig, SerialEscposRig, TcpEscposRig
+from tests.contract.rigs import (
+    PaperStatusEscposRig,
+    SerialEscposRig,
+    TcpEscposRig,
+    UsbEscposRig,
+)
 from tests.hw.until import PATIENCE_S, until
 
 RECEIPT = (
@@ -23,7 +28,12 @@ RECEIPT = (
 )
 
 
-RIGS = {"tcp": TcpEscposRig, "serial": SerialEscposRig, "paper status": PaperStatusEscposRig}
+RIGS = {
+    "tcp": TcpEscposRig,
+    "serial": SerialEscposRig,
+    "usb": UsbEscposRig,
+    "paper status": PaperStatusEscposRig,
+}
 
 
 @pytest.fixture(params=RIGS.values(), ids=RIGS)
@@ -244,7 +254,7 @@ async def test_cut_at_every_byte_never_lies(rig, way):
     await rig.printer.open()
     sent, received = await exchange_size(rig)
     machine, seen = rig.simulator.machine, set()
-    for count in range(1, (sent if way == "in" else received) + 1):
+    for count in range(1, (sent if way == "in" else received) + 1, rig.every):
         machine.receipts.clear()
         machine.paper.clear()
         rig.simulator._kept = 0

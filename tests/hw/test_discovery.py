@@ -56,6 +56,13 @@ class Machine:
     def unplug(self, name):
         (self.root / "class/tty" / name).unlink()
 
+    def plug_usb(self, socket, vendor, model, interface, **told):
+        device = self.root / "bus/usb/devices" / socket
+        (device / f"{socket}:1.0").mkdir(parents=True)
+        for file, text in {"idVendor": vendor, "idProduct": model, **told}.items():
+            (device / file).write_text(f"{text}\n")
+        (device / f"{socket}:1.0" / "bInterfaceClass").write_text(f"{interface}\n")
+
 
 @pytest.fixture
 def machine(tmp_path):
@@ -78,6 +85,17 @@ def test_a_device_that_comes_back_in_another_socket_is_the_same(machine):
     machine.plug("ttyACM3", "1-7", "1424", "100B", serial="ZBF2101002392")
     assert find(fiscal.identity, machine.root) == "/dev/ttyACM3"
     assert find("port:1-2:1.0", machine.root) == "/dev/ttyUSB0"
+
+
+def test_a_printer_on_usb_is_found_and_a_camera_is_not(machine, tmp_path):
+    machine.plug_usb("1-1", "04b8", "0202", "07", serial="J6DZ001", manufacturer="EPSON")
+    machine.plug_usb("1-2", "0416", "5011", "07", serial="0000")
+    machine.plug_usb("1-3", "046d", "0825", "0e", serial="CAM1234")
+    found = ports_found(machine.root, tmp_path / "none")
+    assert [(one.url, one.drivers, one.bound_by) for one in found] == [
+        ("usb:04b8:0202:J6DZ001", ("printer.escpos",), "serial number"),
+        ("usb:0416:5011", ("printer.escpos",), "model"),
+    ]
 
 
 def test_two_that_cannot_be_told_apart_are_neither(machine):

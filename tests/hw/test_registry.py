@@ -4,11 +4,11 @@ import sys
 import pytest
 
 from hw import registry
-from hw.device import FiscalPrinter, PaymentTerminal, ReceiptPrinter, Scale, Scanner
+from hw.device import CardReader, FiscalPrinter, PaymentTerminal, ReceiptPrinter, Scale, Scanner
 from hw.errors import DeviceMisconfigured
 from hw.registry import DRIVERS, DeviceConfig, load
 
-KINDS = Scanner | ReceiptPrinter | FiscalPrinter | PaymentTerminal | Scale
+KINDS = Scanner | CardReader | ReceiptPrinter | FiscalPrinter | PaymentTerminal | Scale
 
 
 def config(driver="scanner.serial", **options):
@@ -24,7 +24,10 @@ def test_every_row_loads_and_is_of_a_kind():
     ("wrong", "hint"),
     [
         (config("scaner.serial"), "Did you mean 'scanner.serial'"),
-        (config("zzz"), "expected one of fiscal.noviapi, fiscal.posnet, printer.escpos, scale"),
+        (
+            config("zzz"),
+            "expected one of fiscal.noviapi, fiscal.posnet, printer.escpos, reader.nfc, scale",
+        ),
         (config(sufix="0d"), "Did you mean 'suffix'"),
         (config(suffix="CR"), "hexadecimal"),
         (config(silence_s="soon"), "above zero"),

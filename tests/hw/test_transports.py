@@ -4,9 +4,11 @@ import socket
 import pytest
 
 from hw.errors import DeviceMisconfigured, DeviceUnavailable
-from hw.transports import open_transport
+from hw.escpos.simulator import EscposSimulator
+from hw.transports import open_transport, usb
 from hw.transports.link import Link
 from hw.transports.pty import PtyPort
+from tests.contract.usb_printer import UsbSocket
 
 
 @pytest.mark.parametrize(
@@ -15,6 +17,9 @@ from hw.transports.pty import PtyPort
         "",
         "/dev/ttyUSB0",
         "usb:1234",
+        "usb:04b8:02",
+        "usb:04b8:0202:",
+        "usb:04b8:0202:a b",
         "tcp",
         "tcp:",
         "tcp:host",
@@ -126,3 +131,31 @@ async def test_closing_a_link_tells_those_who_wait():
     await link.close()
     assert isinstance(await waiting, DeviceUnavailable)
     assert pipe.closed == 1
+
+
+async def test_usb_says_what_is_not_there_or_cannot_be_told_apart():
+    cable = EscposSimulator().cable
+    one, other = UsbSocket(cable, "ONE"), UsbSocket(cable, "TWO")
+    one.plug()
+    other.plug(port=one.port)
+    usb.backend = one.backend()
+    try:
+        with pytest.raises(DeviceMisconfigured, match="found 2"):
+            await open_transport("usb:04b8:0202", timeout_s=5)
+        for url in ("usb:04b8:0202:THREE", "usb:04b8:0203"):
+            with pytest.raises(DeviceUnavailable, match="none of the sockets"):
+                await open_transport(url, timeout_s=5)
+        transport = await open_transport("usb:04b8:0202:TWO", timeout_s=5)
+        await transport.write(b"\x10\x04\x01")
+        assert await transport.read(100) == b"\x12"
+        await transport.close()
+        with pytest.raises(DeviceUnavailable):
+            await transport.write(b"late")
+        with pytest.raises(DeviceUnavailable):
+            await transport.read(1)
+    finally:
+        usb.backend.close()
+        usb.backend = None
+        await cable.close()
+        one.unplug()
+        other.unplug()
