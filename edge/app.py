@@ -100,6 +100,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
         await spooler.start()
         if spooler.broken is None:
             counter.use(spooler, devices.printer)
+        counter.show_on(devices.display)
         await devices.start()
         await counter.start()
         watch = Watch(devices.nudge)

@@ -11,7 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from edge.config import Config, with_device, without_device, write_devices
-from hw.device import FiscalPrinter, PaymentTerminal, ReceiptPrinter, Scale, Scan
+from hw.device import (
+    CustomerDisplay,
+    FiscalPrinter,
+    PaymentTerminal,
+    ReceiptPrinter,
+    Row,
+    Scale,
+    Scan,
+)
 from hw.discovery import Found, scan
 from hw.errors import DeviceMisconfigured, DeviceRefused, DeviceUnavailable
 from hw.events import Events
@@ -225,6 +233,9 @@ class Gateway:
             if isinstance(weighed, Weight):
                 return f"it weighs {weighed.grams} g"
             return f"it answers: {weighed.problem} {weighed.cure}"
+        if isinstance(device, CustomerDisplay):
+            device.show(Row(f"Karb: {id_}"), Row("ąćęłńóśźż", "12,34"))
+            return "it shows a line of letters until the basket changes; look at it"
         if isinstance(device, ReceiptPrinter):
             lines = (
                 TextLine(text="NIEFISKALNY", align="center"),

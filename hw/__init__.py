@@ -3,7 +3,8 @@
 What lives here:
 
 - `device`: the small protocols the rest of Karb sees (`Scanner`, `ReceiptPrinter`,
-  `FiscalPrinter`, `PaymentTerminal`, `Scale`).
+  `FiscalPrinter`, `PaymentTerminal`, `Scale`,
+  `CustomerDisplay`).
 - `slip`, `layout`: what a printer is asked to print, and how it fits the paper.
 - `fiscal`: what a fiscal printer is asked, and what it says of itself.
 - `fiscal_settings`: the options both fiscal drivers have.
@@ -21,7 +22,7 @@ What lives here:
 - `supervisor`: connects, reconnects and reports; one task per device.
 - `transports/`: serial ports, USB, sockets and keyboards, chosen by URL.
 - `scanner/`, `escpos/`, `posnet/`, `noviapi/`, `ecreft/`, `nexo/`, `standalone/`, `toledo/`,
-  `mtsics/`, `evdev/`, `nfc/`: one folder per
+  `mtsics/`, `evdev/`, `linedisplay/`, `nfc/`: one folder per
   protocol, always with a pure
   `codec`, a `driver` and a `simulator` that speaks the same bytes on a real socket or
   pseudo-terminal (`console` reads the accidents a person types at it; `machine` is the

@@ -40,6 +40,17 @@ class Scan:
     till: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a customer display."""
+
+    left: str = ""
+    """Cut where there is no room."""
+
+    right: str = ""
+    """Whole, flush right: a price."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
     """One card that was held to a reader."""
@@ -369,5 +380,18 @@ class Scale(Device, Protocol):
 
         A weight is net, above zero, at rest, and no older than this call. Safe in any state;
         never raises a device error. It may wait a few seconds for the weight to come to rest.
+        """
+        ...
+
+
+@runtime_checkable
+class CustomerDisplay(Device, Protocol):
+    """Shows the buyer two lines."""
+
+    def show(self, top: Row, bottom: Row) -> None:
+        """Show this until something else is to be shown.
+
+        Never waits and never fails: what a display that is not connected was to show last, it
+        shows once it is. What was overtaken meanwhile is not shown.
         """
         ...

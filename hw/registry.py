@@ -17,6 +17,7 @@ from hw.errors import DeviceMisconfigured
 from hw.memory import Memory
 
 DRIVERS: Mapping[str, str] = {
+    "display.line": "hw.linedisplay.driver:LineDisplay",
     "fiscal.noviapi": "hw.noviapi.driver:NoviapiPrinter",
     "fiscal.posnet": "hw.posnet.driver:PosnetPrinter",
     "printer.escpos": "hw.escpos.driver:EscposPrinter",
@@ -92,6 +93,7 @@ MATCHES: Mapping[str, tuple[str, ...]] = {
 claims."""
 
 SIMULATORS: Mapping[str, str] = {
+    "display.line": "hw.linedisplay.simulator:main",
     "fiscal.noviapi": "hw.noviapi.simulator:main",
     "fiscal.posnet": "hw.posnet.simulator:main",
     "printer.escpos": "hw.escpos.simulator:main",

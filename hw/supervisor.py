@@ -17,6 +17,7 @@ from hw.device import (
     Card,
     CardReader,
     CashDrawer,
+    CustomerDisplay,
     Device,
     DrawerChange,
     FiscalPrinter,
@@ -208,6 +209,11 @@ class Supervisor:
         """
         devices = [w.device for w in self._watched.values()]
         return _of_till([d for d in devices if isinstance(d, Scale)], till)
+
+    def display(self, till: str) -> CustomerDisplay | None:
+        """The till's own customer display, else a shared one; None when none is configured."""
+        devices = [w.device for w in self._watched.values()]
+        return _of_till([d for d in devices if isinstance(d, CustomerDisplay)], till)
 
     def statuses(self) -> list[DeviceStatus]:
         """All devices, in the order configured."""

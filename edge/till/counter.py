@@ -14,12 +14,13 @@ from edge.store.unit import SaleView, Unit
 from edge.till import stages
 from edge.till.basket import NotScanned, Scanned
 from edge.till.errors import NotFound, NotPossible
+from edge.till.facing import Facing
 from edge.till.printing import INTENDED, Job, Printing
 from edge.till.protocol import protocol
 from edge.till.scanning import Scanning
 from edge.till.till import Till
 from edge.till.told import Told
-from hw.device import ReceiptPrinter, Scan
+from hw.device import CustomerDisplay, ReceiptPrinter, Scan
 from hw.spooler import Spooler
 from hw.supervisor import DeviceStatus
 from sync.facts.node import StoreDescribed
@@ -78,6 +79,13 @@ class Counter:
         }
         self._tasks: list[asyncio.Task[None]] = []
 
+        self._display: Callable[[str], CustomerDisplay | None] = lambda _: None
+        self._facing = [Facing(till, self._display_of, language) for till in self.tills.values()]
+
+    def show_on(self, display: Callable[[str], CustomerDisplay | None]) -> None:
+        """Show baskets on what `hw.supervisor.Supervisor.display` gives for a till."""
+        self._display = display
+
     def use(self, spooler: Spooler, printer: Callable[[str], ReceiptPrinter | None]) -> None:
         """Print by the spool, on what `hw.supervisor.Supervisor.printer` gives for a till."""
         self._spooler, self._printer = spooler, printer
@@ -93,6 +101,8 @@ class Counter:
                 asyncio.create_task(till.run(), name=f"till {till.id}"),
                 asyncio.create_task(till.printing.run(), name=f"printing {till.id}"),
             ]
+
+        self._tasks += [asyncio.create_task(facing.run(), name="facing") for facing in self._facing]
 
     async def close(self) -> None:
         """Stop. Slips that wait are in the spool, and it tells at the next start how they ended."""
@@ -114,7 +124,10 @@ class Counter:
         till.scanned(scan.data)
 
     def device_changed(self, status: DeviceStatus) -> None:
-        """Print what waits: a device is back."""
+        """Print what waits, and show the basket: a device is back."""
+        if status.state == "connected":
+            for facing in self._facing:
+                facing.again()
         if status.state == "connected" and self._spooler is not None:
             self._spooler.wake()
 
@@ -209,6 +222,9 @@ class Counter:
         paper = protocol(body, await self.settings(), self._language, await self._store.vat_table())
         await till.printing.hand_over(f"return/{event.hex()}/{self._fresh()}", paper)
         return till
+
+    def _display_of(self, till: str) -> CustomerDisplay | None:
+        return self._display(till)
 
     def _printer_of(self, till: str) -> ReceiptPrinter | None:
         return self._printer(till)

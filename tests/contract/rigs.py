@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hw.acquirer import Acquirer
-from hw.device import CardReader, Device, ReceiptPrinter, Scale, Scanner
+from hw.device import CardReader, CustomerDisplay, Device, ReceiptPrinter, Scale, Scanner
 from hw.ecreft import simulator as ecreft
 from hw.ecreft.driver import EcreftTerminal
 from hw.ecreft.simulator import EcreftSimulator
@@ -17,6 +17,8 @@ from hw.errors import DeviceUnavailable
 from hw.escpos.simulator import EscposSimulator
 from hw.evdev.simulator import EvdevSimulator
 from hw.fiscal_machine import FiscalMachine
+from hw.linedisplay import simulator as linedisplay
+from hw.linedisplay.simulator import LineDisplaySimulator
 from hw.mtsics import simulator as mtsics
 from hw.mtsics.simulator import MtsicsSimulator
 from hw.nexo import simulator as nexo
@@ -618,3 +620,48 @@ class SerialMtsicsRig(MtsicsRig):
     async def connect(self) -> str:
         self.simulator.cable.replug = True
         return self.simulator.cable.plug(self.folder / "scale")
+
+
+class LineDisplayRig:
+    """`display.line` over TCP."""
+
+    columns = 20
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.simulator = LineDisplaySimulator()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What the buyer sees."""
+        return self.simulator.screen.lines
+
+    def obey(self, line: str) -> None:
+        linedisplay.obey(self.simulator, line)
+
+    async def connect(self) -> str:
+        host, port = await self.simulator.cable.listen()
+        return f"tcp:{host}:{port}"
+
+    async def start(self, **options: str) -> CustomerDisplay:
+        self.url = await self.connect()
+        return self.make(**options)
+
+    def make(self, **options: str) -> CustomerDisplay:
+        config = DeviceConfig(
+            id="display", driver="display.line", url=self.url, till="1", options=options
+        )
+        made = load(config)
+        assert isinstance(made, CustomerDisplay)
+        return made
+
+    async def stop(self) -> None:
+        await self.simulator.close()
+
+
+class SerialLineDisplayRig(LineDisplayRig):
+    """The same on a pseudo-terminal."""
+
+    async def connect(self) -> str:
+        self.simulator.cable.replug = True
+        return self.simulator.cable.plug(self.folder / "display")

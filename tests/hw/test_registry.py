@@ -4,11 +4,27 @@ import sys
 import pytest
 
 from hw import registry
-from hw.device import CardReader, FiscalPrinter, PaymentTerminal, ReceiptPrinter, Scale, Scanner
+from hw.device import (
+    CardReader,
+    CustomerDisplay,
+    FiscalPrinter,
+    PaymentTerminal,
+    ReceiptPrinter,
+    Scale,
+    Scanner,
+)
 from hw.errors import DeviceMisconfigured
 from hw.registry import DRIVERS, DeviceConfig, load
 
-KINDS = Scanner | CardReader | ReceiptPrinter | FiscalPrinter | PaymentTerminal | Scale
+KINDS = (
+    Scanner
+    | CardReader
+    | ReceiptPrinter
+    | FiscalPrinter
+    | PaymentTerminal
+    | Scale
+    | CustomerDisplay
+)
 
 
 def config(driver="scanner.serial", **options):
@@ -24,10 +40,7 @@ def test_every_row_loads_and_is_of_a_kind():
     ("wrong", "hint"),
     [
         (config("scaner.serial"), "Did you mean 'scanner.serial'"),
-        (
-            config("zzz"),
-            "expected one of fiscal.noviapi, fiscal.posnet, printer.escpos, reader.nfc, scale",
-        ),
+        (config("zzz"), "expected one of display.line, fiscal.noviapi, fiscal.posnet, printer"),
         (config(sufix="0d"), "Did you mean 'suffix'"),
         (config(suffix="CR"), "hexadecimal"),
         (config(silence_s="soon"), "above zero"),
@@ -35,6 +48,8 @@ def test_every_row_loads_and_is_of_a_kind():
         (config("printer.escpos", poll_s="-1"), "above zero"),
         (config("fiscal.posnet", allow_fiscl="yes"), "Did you mean 'allow_fiscal'"),
         (config("scale.toledo8217", unit="lb"), "expected kg or g"),
+        (config("display.line", code_page="cp825"), "Did you mean 'cp852'"),
+        (config("display.line", code_page_number="300"), "expected 0 to 255"),
         (config("scale.mtsics", unit="kg"), "'unit' is unknown"),
         (config("fiscal.noviapi", fiscal_numer="ZBN"), "Did you mean 'fiscal_number'"),
     ],
