@@ -73,26 +73,38 @@ def apply(unit: Unit, sold: Sequence[Entry], told: Sequence[Entry], *, new: bool
                 told_ms = hlc_ms(entry.fact.hlc)
                 listed = Listed(row.from_ms, body.revision, row.unit_minor, told_ms)
                 unit.note_price(entry.place[0], row.sku, listed)
-    suspects: dict[str, set[bytes]] = defaultdict(set)
-    for entry in sold:
-        if isinstance(entry.body, Sale) and _suspect(unit, entry.place[0], entry.body):
-            suspects[entry.place[0]].add(entry.fact.event)
-    for store, behind in suspects.items():
+    for store, behind in _suspects(unit, sold).items():
         _judge(unit, store, sorted(behind), told_again=False)
     for scope, begins in changed.items():
         for store, events in _touched(unit, scope, begins).items():
             _judge(unit, store, events, told_again=True)
 
 
-def _suspect(unit: Unit, store: str, sale: Sale) -> bool:
-    """Whether a line was sold at a price that was over."""
+def _suspects(unit: Unit, sold: Sequence[Entry]) -> dict[str, set[bytes]]:
+    """Return the events of sales that may have a stale line, by store."""
+    found: dict[str, set[bytes]] = defaultdict(set)
+    lists: dict[str, Sequence[Mapping[str, tuple[Listed, ...]]]] = {}
+    for entry in sold:
+        if isinstance(entry.body, Sale):
+            store = entry.place[0]
+            if store not in lists:
+                lists[store] = unit.price_lists(store)
+            if _suspect(lists[store], entry.body):
+                found[store].add(entry.fact.event)
+    return found
+
+
+def _suspect(lists: Sequence[Mapping[str, tuple[Listed, ...]]], sale: Sale) -> bool:
+    """Whether a line was sold at a price that was over. This runs once a sale."""
     lines = sale.lines
-    if lines.price_version == [0]:
+    if not lists or lines.price_version == [0]:
         return False
     for sku, unit_minor, version in columns.unpack(
         lines.n, (lines.sku, lines.unit_minor, lines.price_version)
     ):
-        prices = unit.prices_of(store, sku)
+        prices = lists[0].get(sku, ())
+        for more in lists[1:]:
+            prices += more.get(sku, ())
         if len(prices) > 1 and due(Line(sku, unit_minor, version, sale.at_ms), prices):
             return True
     return False

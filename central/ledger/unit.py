@@ -161,12 +161,16 @@ class Unit:
 
     def prices_of(self, store: str, sku: str) -> tuple[Listed, ...]:
         """Return the prices of an article that a store has heard of."""
-        return tuple(
-            listed
+        return tuple(listed for by_sku in self.price_lists(store) for listed in by_sku.get(sku, ()))
+
+    def price_lists(self, store: str) -> list[Mapping[str, tuple[Listed, ...]]]:
+        """Return what `prices_of` adds up, as it stands now: article to prices."""
+        return [
+            by_sku
             for known in (_NO_PRICES if self.prices_anew else self.state.prices, self.prices)
             for scope in (ALL, store)
-            for listed in known.get(scope, _NONE).get(sku, ())
-        )
+            if (by_sku := known.get(scope))
+        ]
 
     def next_change(self, store: str) -> int:
         """Return the next number of the store's feed.

@@ -306,6 +306,23 @@ def test_a_person_is_readable_with_the_key_alone(nip, name, person):
         )
 
 
+@given(sales(), st.booleans(), st.integers(0, 200))
+def test_who_must_be_named_is_found_without_reading_a_sale_whole(sale, made_out, cut):
+    person = b"b" * 16
+    buyer = seal(Buyer("", ""), person, bytes(32), bytes(12)) if made_out else None
+    body = vocabulary.encode(msgspec.structs.replace(sale, buyer=buyer))
+    told = [
+        Fact(number, 0, kind, 1, bytes(16), written)
+        for number, (kind, written) in enumerate(
+            [("sale", body), ("sale", body[:-cut] if cut else b""), ("x", body)], start=1
+        )
+    ]
+    assert vocabulary.persons(told[:1]) == ({person} if made_out else set())
+    assert vocabulary.persons(told[1:]) == set()
+    found = vocabulary.keys_that_open(told, {person: bytes(32)})
+    assert found == ({person: bytes(32)} if made_out else {})
+
+
 def test_every_kind_that_may_be_sealed_is_known_as_personal():
     for (kind, _), body in vocabulary.KINDS.items():
         hints = get_type_hints(body).values()

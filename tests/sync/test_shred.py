@@ -25,6 +25,13 @@ def test_bodies_come_back_byte_for_byte(values):
     assert assemble(travelled, len(bodies)) == bodies
 
 
+@pytest.mark.parametrize("pair", [(0.0, -0.0), (1, True), (1, 1.0), ({1: 1}, {1: True})])
+def test_what_is_equal_and_not_the_same_comes_back_as_it_was(pair):
+    for values in (pair, pair[::-1], pair * 2):
+        bodies = [msgspec.msgpack.encode(value) for value in values]
+        assert assemble(shred(bodies), len(bodies)) == bodies
+
+
 @given(st.lists(sales().map(encode), min_size=1, max_size=10))
 def test_sales_come_back_byte_for_byte(bodies):
     assert assemble(msgspec.msgpack.decode(msgspec.msgpack.encode(shred(bodies))), len(bodies)) == (
