@@ -93,6 +93,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
         pairing = Pairing(secrets.token_bytes, now_ms)
         gateway = Gateway(config, devices, spooler, events, pairing, now_ms=now_ms)
         spooler.listen(gateway.settled)
+        devices.on_card, devices.on_drawer = gateway.touched, gateway.drawer_changed
         devices.memory = spooler.memory
         stack.push_async_callback(devices.close)
         stack.push_async_callback(counter.close)

@@ -12,7 +12,10 @@ from dataclasses import dataclass, replace
 
 from edge.config import Config, with_device, without_device, write_devices
 from hw.device import (
+    Card,
+    CardReader,
     CustomerDisplay,
+    DrawerChange,
     FiscalPrinter,
     PaymentTerminal,
     ReceiptPrinter,
@@ -115,6 +118,36 @@ class Gateway:
     def scanned(self, scan: Scan) -> None:
         """Tell of a scan."""
         self.events.add("scan", scan.device, scan.till, self._now_ms(), code=scan.data)
+
+    def touched(self, card: Card) -> None:
+        """Tell of a badge or a loyalty card. Who holds it has proved nothing yet."""
+        self.events.add(
+            "badge",
+            card.device,
+            card.till,
+            self._now_ms(),
+            id=card.uid or card.text,
+            uid=card.uid or None,
+            text=card.text,
+        )
+
+    def drawer_changed(self, change: DrawerChange) -> None:
+        """Tell of a cash drawer."""
+        open_s = f"{change.open_s:.0f}"
+        self.events.add(
+            "drawer",
+            change.device,
+            change.till,
+            self._now_ms(),
+            state=change.state,
+            open_s=open_s,
+        )
+
+    def drawer_asked(self, printer: str, till: str, reason: str, by: str) -> None:
+        """Tell that somebody has a drawer opened, and why."""
+        self.events.add(
+            "drawer", printer, till, self._now_ms(), state="asked", reason=reason, by=by
+        )
 
     def changed(self, status: DeviceStatus) -> None:
         """Tell that a device is another than it was."""
@@ -251,4 +284,6 @@ class Gateway:
             )
             await self.spooler.add(order)
             return f"job {order.id} goes to it; karb devices log {id_} tells how it ended"
+        if isinstance(device, CardReader):
+            return f"it is connected; hold a card to it, and look at karb devices log {id_}"
         return "it is connected; scan something, and look at karb devices log"

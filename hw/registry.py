@@ -10,11 +10,13 @@ from difflib import get_close_matches
 from importlib import import_module
 from inspect import signature
 from os.path import realpath
-from typing import cast
+from typing import TypeVar, cast
 
 from hw.device import Device
 from hw.errors import DeviceMisconfigured
 from hw.memory import Memory
+
+_Word = TypeVar("_Word", bound=str)
 
 DRIVERS: Mapping[str, str] = {
     "display.line": "hw.linedisplay.driver:LineDisplay",
@@ -184,19 +186,20 @@ def positive(config: DeviceConfig, name: str, default: float) -> float:
     return value
 
 
-def chosen(config: DeviceConfig, name: str, known: Sequence[str]) -> str:
+def chosen(config: DeviceConfig, name: str, known: Sequence[_Word]) -> _Word:
     """An option that is one of a few words; the first when it is left out.
 
     Raises:
         DeviceMisconfigured: It is another.
     """
     text = config.options.get(name, known[0])
-    if text not in known:
-        raise DeviceMisconfigured(
-            f"Device {config.id}: option {name} is {text!r}; expected {' or '.join(known)}.",
-            cure=suggestion(text, known),
-        )
-    return text
+    for word in known:
+        if word == text:
+            return word
+    raise DeviceMisconfigured(
+        f"Device {config.id}: option {name} is {text!r}; expected {' or '.join(known)}.",
+        cure=suggestion(text, known),
+    )
 
 
 def suggestion(word: str, known: Collection[str]) -> str:

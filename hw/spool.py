@@ -381,6 +381,11 @@ class Spool:
                 f"it is {job.state}.",
                 cure="Look at what became of it.",
             )
+        if decision == "not_printed" and not RULES[job.kind].survives:
+            raise DeviceRefused(
+                f"Job {id_}: a drawer is opened by a new order, never by an old one.",
+                cure="Say printed or cancel, and open it anew.",
+            )
         self._write(
             "UPDATE jobs SET state = ?, decided_by = ?, decided_ms = ?, decision = ?, "
             "refusals = 0, copy = copy OR ?, problem = '', cure = '' WHERE id = ? AND state = ?",

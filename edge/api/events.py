@@ -19,7 +19,7 @@ class EventAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     cursor: str
     kind: str
-    """``scan``, ``device`` or ``job``."""
+    """``scan``, ``badge``, ``drawer``, ``device`` or ``job``."""
 
     device: str
     till: str | None

@@ -371,12 +371,12 @@ async def put_job(node: Node, call: Call) -> Reply:
         elements=(OpenDrawer(),) if asked.kind == "drawer" else _elements(asked.elements),
     )
     job, new = await gateway.spooler.add(order)
-    return Reply(201 if new else 200, _job(job))
+    return Reply(201 if new else 200, job_answer(job))
 
 
 async def get_job(node: Node, call: Call) -> Reply:
     """Tell what became of a job."""
-    return Reply(200, _job(await _found(node, call)))
+    return Reply(200, job_answer(await found_job(node, call)))
 
 
 async def get_jobs(node: Node, call: Call) -> Reply:
@@ -385,7 +385,9 @@ async def get_jobs(node: Node, call: Call) -> Reply:
     return Reply(
         200,
         JobsAnswer(
-            jobs=tuple(_job(job) for job in jobs if call.till is None or job.till == call.till)
+            jobs=tuple(
+                job_answer(job) for job in jobs if call.till is None or job.till == call.till
+            )
         ),
     )
 
@@ -393,10 +395,19 @@ async def get_jobs(node: Node, call: Call) -> Reply:
 async def post_decision(node: Node, call: Call) -> Reply:
     """Take a person's word for what no machine can tell."""
     gateway, asked = gateway_of(node), call.body
-    job = await _found(node, call)
+    job = await found_job(node, call)
+    if job.kind == "fiscal":
+        raise Refused(
+            problem(
+                403,
+                f"Job {job.id}: a fiscal receipt is decided on at /v1/fiscal-receipts, by who may.",
+            )
+        )
     if asked.decision == "move":
-        return Reply(200, _job(await gateway.spooler.move(job.id, asked.device or "", asked.by)))
-    return Reply(200, _job(await gateway.spooler.decide(job.id, asked.decision, asked.by)))
+        after = await gateway.spooler.move(job.id, asked.device or "", asked.by)
+    else:
+        after = await gateway.spooler.decide(job.id, asked.decision, asked.by)
+    return Reply(200, job_answer(after))
 
 
 async def post_code(node: Node, call: Call) -> Reply:
@@ -422,7 +433,7 @@ async def post_pairing(node: Node, call: Call) -> Reply:
     return Reply(201, PairAnswer(token=made.text, till=grant.till, scopes=grant.scopes))
 
 
-async def _found(node: Node, call: Call) -> Job:
+async def found_job(node: Node, call: Call) -> Job:
     """The job of a path, if the token may see it."""
     spooler = gateway_of(node).spooler
     try:
@@ -476,6 +487,7 @@ def _elements(parts: tuple[Part, ...]) -> tuple[Element, ...]:
         raise Refused(problem(422, str(error))) from error
 
 
-def _job(job: Job) -> JobAnswer:
+def job_answer(job: Job) -> JobAnswer:
+    """A job, as it is told."""
     told: Any = {name: getattr(job, name) for name in JobAnswer.__struct_fields__}
     return JobAnswer(**told | {"id": job.id.removeprefix("job/")})

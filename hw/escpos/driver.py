@@ -4,15 +4,19 @@ Options: `profile` (python-escpos' name of the model, `default`), `columns` (as 
 profile says), `kanji_off` (`yes` for Chinese models), `logo` (a picture's file), `proof`
 (`process_id`; `paper_status` for models without `GS ( H`), `answer_timeout_s` (2) for a
 status, `job_timeout_s` (30) from the first byte of a job to its proof, `poll_s` (15)
-between questions when idle, `open_timeout_s` (5).
+between questions when idle, `open_timeout_s` (5). A drawer on its plug: `drawer` (`high` or `low`:
+the level of pin 3 while it is open; left out, nobody asks), `drawer_poll_s` (1) between two
+looks, `drawer_too_long_s` (60).
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from hw.device import Health, PrinterStatus
+from hw.device import DrawerChange, Health, PrinterStatus
+from hw.drawer import DrawerWatch
 from hw.errors import DeviceRefused, DeviceUnavailable, HwError
 from hw.escpos.codec import (
     PAPER_QUESTIONS,
@@ -56,6 +60,9 @@ _OPTIONS = (
     "job_timeout_s",
     "poll_s",
     "open_timeout_s",
+    "drawer",
+    "drawer_poll_s",
+    "drawer_too_long_s",
 )
 
 _A = TypeVar("_A", bound=Answer)
@@ -78,6 +85,9 @@ class EscposPrinter:
         self._job_timeout_s = positive(config, "job_timeout_s", 30.0)
         self._poll_s = positive(config, "poll_s", 15.0)
         self._open_timeout_s = positive(config, "open_timeout_s", 5.0)
+        level = chosen(config, "drawer", ("none", "high", "low"))
+        self._drawer = DrawerWatch(level, positive(config, "drawer_too_long_s", 60.0))
+        self._drawer_poll_s = positive(config, "drawer_poll_s", 1.0)
         self._encoder: Encoder | None = None
         self._lock = asyncio.Lock()
         self._link: Link | None = None
@@ -117,14 +127,36 @@ class EscposPrinter:
 
     async def lost(self) -> HwError:
         """See `Device.lost`. Asks for the status now and then: silence is a loss too."""
+        try:
+            async for _ in self.drawer_changes():
+                pass
+        except DeviceUnavailable as error:
+            return error
+        raise AssertionError(f"{self.id}: it ended without saying why")
+
+    @property
+    def drawer_open(self) -> bool | None:
+        """See `CashDrawer.drawer_open`."""
+        return self._drawer.open
+
+    async def drawer_changes(self) -> AsyncIterator[DrawerChange]:
+        """See `CashDrawer.drawer_changes`."""
         link, _ = self._opened()
+        now = asyncio.get_running_loop().time
+        wait_s = self._drawer_poll_s if self._drawer.watched else self._poll_s
         while True:
+            for state, open_s in self._drawer.seen(high=self._status.drawer_high, now_s=now()):
+                yield DrawerChange(state=state, open_s=open_s, device=self.id, till=self.till)
+            error = None
             try:
-                async with asyncio.timeout(self._poll_s):
-                    return await link.lost()
+                async with asyncio.timeout(wait_s):
+                    error = await link.lost()
             except TimeoutError:
                 with suppress(DeviceUnavailable):  # then the link is lost, and says why
                     await self.status()
+            if error is not None:
+                self._drawer.lost()
+                raise DeviceUnavailable(error.problem, cure=error.cure)
 
     async def close(self) -> None:
         """See `Device.close`."""
@@ -136,6 +168,12 @@ class EscposPrinter:
             return Health(*_explain(self.id, self._status))
         if self._status.paper_low:
             return Health(f"Printer {self.id}: the paper is nearly out.", "Have a roll ready.")
+        if self._drawer.too_long:
+            return Health(
+                f"Printer {self.id}: the drawer has been open for more than "
+                f"{self._drawer.too_long_s:g} s.",
+                "Close the drawer.",
+            )
         return Health()
 
     async def _send(self, link: Link, data: bytes, identity: bytes) -> Outcome:

@@ -100,6 +100,8 @@ async def serving(folder, *, link=None, printer=None, settings=None):
             listen_s=0.01,
         )
         spooler.listen(gateway.settled)
+        devices.on_card, devices.on_drawer = gateway.touched, gateway.drawer_changed
+        devices.memory = spooler.memory
         counter.use(spooler, printers.printer)
         await spooler.start()
         await counter.start()
