@@ -83,14 +83,14 @@ def logo(file: Path, width: int) -> Raster:
     from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - as above
 
     wrong = DeviceMisconfigured(
-        f"Logo {file}: expected a picture (PNG) of at most {MAX_LOGO_BYTES // 1024} KB and "
+        f"Logo {file}: expected a picture (PNG or JPEG) of at most {MAX_LOGO_BYTES // 1024} KB and "
         f"{MAX_LOGO_ROWS} dots high on paper {width} dots wide.",
         cure="Give another file, or leave the option logo out.",
     )
     try:
         if file.stat().st_size > MAX_LOGO_BYTES:
             raise wrong
-        with Image.open(file) as opened:
+        with Image.open(file, formats=("PNG", "JPEG")) as opened:
             # A file of a few bytes can claim to be as large as a field.
             if opened.width * opened.height > 16_000_000:
                 raise wrong

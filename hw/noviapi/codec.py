@@ -3,6 +3,7 @@
 All numbers are texts with a dot. Amounts here are grosz, quantities thousandths.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -155,6 +156,19 @@ def read_check(body: object) -> Check:
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as wrong:
         raise _odd(body) from wrong
+
+
+def read_json(data: bytes) -> object:
+    """An answer's body.
+
+    Raises:
+        ValueError: It is no JSON, or nothing but brackets.
+    """
+    try:
+        told: object = json.loads(data)
+    except RecursionError as error:
+        raise ValueError("an answer of nothing but brackets") from error
+    return told
 
 
 def read_id(body: object) -> str:

@@ -5,7 +5,6 @@ kept connection that broke would be tried again by the library.
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ import aiohttp
 
 from hw.answer import read_answer
 from hw.errors import DeviceRefused, DeviceUnavailable
-from hw.noviapi.codec import Body, Check, read_check, read_error, read_id
+from hw.noviapi.codec import Body, Check, read_check, read_error, read_id, read_json
 
 API = "/api/v1"
 LARGEST = 256 * 1024
@@ -218,13 +217,12 @@ class Session:
                 **more,
             ) as response:
                 data = await read_answer(response, LARGEST)
-                return response.status, json.loads(data) if data else None
+                return response.status, read_json(data) if data else None
         except (
             aiohttp.ClientError,
             TimeoutError,
             ValueError,
             OSError,
-            RecursionError,  # an answer of nothing but brackets
         ) as error:
             raise DeviceUnavailable(
                 f"Printer {self._name} at {self._base}: expected an answer to "

@@ -23,6 +23,7 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
+from PIL import Image
 
 from central import config as central_config
 from central.api import contract as central_contract
@@ -46,12 +47,14 @@ from edge.store.connection import migrate
 from edge.store.shelf import Shelf
 from edge.store.views import Views
 from hw.ecreft import codec as ecreft
-from hw.errors import DeviceUnavailable
+from hw.errors import DeviceMisconfigured, DeviceUnavailable
+from hw.escpos import raster
 from hw.escpos.codec import AnswerParser
 from hw.evdev import codec as evdev
 from hw.mtsics import codec as mtsics
 from hw.nexo import codec as nexo
 from hw.nexo import sealed
+from hw.nfc import codec as card
 from hw.noviapi import codec as novi
 from hw.posnet import codec as posnet
 from hw.scanner.codec import CodeSplitter
@@ -376,9 +379,9 @@ NOVI = {
 
 def _novi(data: bytes) -> None:
     try:
-        told = json.loads(data)
-    except (ValueError, RecursionError):
-        return  # aiohttp's own decoding, guarded where it is called
+        told = novi.read_json(data)
+    except ValueError:
+        return
     novi.read_error(told)
     for read in (novi.read_check, novi.read_id):
         with contextlib.suppress(DeviceUnavailable):
@@ -389,6 +392,22 @@ def _novi(data: bytes) -> None:
     for read in (novi.read_device, novi.read_fiscal_memory, novi.read_last_id):
         with contextlib.suppress(DeviceUnavailable):
             read(status)
+
+
+def _logo(data: bytes) -> Any:
+    with tempfile.NamedTemporaryFile(suffix=".png") as file:
+        file.write(data)
+        file.flush()
+        return raster.logo(Path(file.name), 512)
+
+
+def _logos() -> list[bytes]:
+    made = []
+    for mode in ("1", "L", "RGBA", "P"):
+        out = io.BytesIO()
+        Image.new(mode, (40, 20)).save(out, "PNG")
+        made.append(out.getvalue())
+    return made
 
 
 TOML = """
@@ -607,6 +626,19 @@ PARSERS: tuple[Parser, ...] = (
         _printer,
         lambda: [b"\x12\x16\x7e" + b"\x37\x22AAAA\x00" + b"\x12"],
     ),
+    Parser(
+        "a shop's logo",
+        "hw.escpos.raster",
+        _logo,
+        _logos,
+        (DeviceMisconfigured,),
+    ),
+    Parser(
+        "what is written on an NFC card",
+        "hw.nfc.codec",
+        card.text_of,
+        lambda: [card.message_of(text) for text in ("STAFF-0042", "Zażółć gęślą jaźń")],
+    ),
     Parser("a POSNET printer's frames", "hw.posnet.codec", _posnet, _posnet_frames),
     Parser(
         "a NoviAPI printer's answers",
@@ -807,6 +839,8 @@ OWN = {
     "central.ledger.upkeep": "a backup's keys, beside a copy that was checked",
     "central.ledger.witness": "its own file, under a check sum",
     "central.nodes.enrolment": "the secret of a code, hexadecimal or refused",
+    "edge.api.fiscal": "evidence that the program noted in its own spool",
+    "hw.paper": "turns pictures it drew itself into others",
     "hw.memory": "notes that the program wrote itself; a line that breaks off is passed over",
     "hw.nexo.simulator": "orders of the driver that is tried on it",
     "hw.slip": "slips that the program wrote into its own spool",
