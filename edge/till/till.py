@@ -41,7 +41,10 @@ from sync.rules.offers import Offers
 from sync.rules.promotion import Moment
 
 MAX_WAITING = 200
-"""Scans and commands of one till that nobody has looked at yet."""
+"""Scans and commands of one till that nobody has looked at yet: beyond it commands are refused."""
+
+MAX_SCANS = 2_000
+"""Beyond it scans are lost, with a line in the log: a till that is so late is not well."""
 
 _log = structlog.get_logger(__name__)
 
@@ -91,14 +94,14 @@ class Till:
         self.printing = printing
         self._store, self._clock, self._asking, self._told = store, clock, asking, told
         self._scanning = scanning
-        self._asked: asyncio.Queue[_Ask] = asyncio.Queue(MAX_WAITING)
+        self._asked: asyncio.Queue[_Ask] = asyncio.Queue(MAX_SCANS)
 
     def scanned(self, code: str) -> None:
         """Take a code from a scanner. Never waits."""
         try:
             self._asked.put_nowait(_Ask(_Counted(code), None))
         except asyncio.QueueFull:
-            _log.warning("till.scan_dropped", till=self.id, waiting=MAX_WAITING)
+            _log.warning("till.scan_dropped", till=self.id, waiting=MAX_SCANS)
 
     async def scan(self, code: str, quantity_milli: int = ONE_MILLI) -> Basket:
         """Take a code from a client, and how much of it.
@@ -191,13 +194,12 @@ class Till:
                 watcher.set()
 
     async def _ask(self, what: _Asked) -> Recorded | None:
-        asker: asyncio.Future[Recorded | None] = asyncio.get_running_loop().create_future()
-        try:
-            self._asked.put_nowait(_Ask(what, asker))
-        except asyncio.QueueFull:
+        if self._asked.qsize() >= MAX_WAITING:
             raise NotPossible(
                 f"Till {self.id}: {MAX_WAITING} commands wait, expected fewer.", "Ask again."
-            ) from None
+            )
+        asker: asyncio.Future[Recorded | None] = asyncio.get_running_loop().create_future()
+        self._asked.put_nowait(_Ask(what, asker))
         return await asker
 
     async def _answer(self, what: _Asked) -> Recorded | None:

@@ -19,6 +19,7 @@ from hw.spooler import Spooler
 from hw.supervisor import DeviceStatus
 from sync.facts.sale import Sale, SaleLine, SaleLines, Stage
 from tests.edge.till.shop import EAN, Times, opened, tell
+from tests.hw.until import until
 
 SALE = UUID("7b1f0d3e-5f0c-4b0e-9d55-0a1b2c3d4e51")
 DONE, REFUSED, UNKNOWN = Done("echo"), Refused("paper end", "Load paper."), Unknown("?", "Look.")
@@ -438,3 +439,11 @@ async def test_the_price_of_the_scan_holds_till_paid_and_the_new_one_from_its_mi
         assert [line.item.unit_minor for line in till.basket.lines] == [389, 399]
         recorded = await till.pay(pay(788))
         assert [row.price_version for row in recorded.sale.lines.rows()] == [1000, 2000]
+
+
+async def test_a_burst_of_a_thousand_scans_loses_none(tmp_path):
+    async with counter_in(tmp_path) as (counter, _):
+        for n in range(1000):
+            counter.scanned(Scan(EAN[n % 2], 0.0, "scanner", "T1"))
+        till = counter.till("T1")
+        await until(lambda: sum(line.quantity_milli for line in till.basket.lines) == 10**6)
