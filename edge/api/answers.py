@@ -188,6 +188,20 @@ class TillAnswer(msgspec.Struct, frozen=True):
     recalled: str | None = None
     """Id of the basket that was put aside before and whose lines these are."""
 
+    staffed: bool = False
+    """Whether anybody is known to work here: then a page sells for who is logged in alone."""
+
+    cashier: str = ""
+    """Who stands at the till, by a PIN; empty: nobody."""
+
+    cashier_name: str = ""
+    manager: bool = False
+    """Whether that is one."""
+
+    locked: bool = False
+    shift: int = 0
+    """Number of the shift the till is in; 0: none."""
+
     version: int = 0
     """Grows with every change since the program started: of two answers the later one."""
 

@@ -81,6 +81,9 @@ class Call:
     till: str | None = None
     """The only one the token may act for; None: any."""
 
+    page: bool = False
+    """Whether a page of this node asks: it acts for who is logged in."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:

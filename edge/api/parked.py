@@ -9,7 +9,7 @@ from msgspec import Meta
 from edge.api import answers
 from edge.api.call import Call, Node, Reply
 from edge.api.refusals import Refused, scan_problem
-from edge.api.tills import shown, till_of
+from edge.api.tills import check_cashier, shown, till_of
 from edge.till import parking
 from edge.till.basket import Scanned
 from edge.till.errors import NotFound, UnknownArticle
@@ -127,6 +127,7 @@ class SettleRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 async def post_park(node: Node, call: Call) -> Reply:
     """Put the basket of a till aside."""
     till, asked = till_of(node, call), call.body
+    await check_cashier(node, call, till, asked.cashier)
     await till.park(parking.Park(basket=asked.basket.bytes, cashier=asked.cashier, note=asked.note))
     return await shown(node, till)
 
@@ -134,6 +135,7 @@ async def post_park(node: Node, call: Call) -> Reply:
 async def post_recall(node: Node, call: Call) -> Reply:
     """Take a basket back."""
     till, asked = till_of(node, call), call.body
+    await check_cashier(node, call, till, asked.cashier)
     await till.recall(
         parking.Recall(
             basket=asked.basket.bytes,

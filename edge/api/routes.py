@@ -20,6 +20,8 @@ from edge.api import (
     quotes,
     returns,
     sales,
+    shifts,
+    staff,
     stockroom,
     tills,
 )
@@ -93,6 +95,7 @@ _LIMIT = Parameter(
     description="100 unless told",
 )
 _TILL = Parameter(name="till", where="path", type=TillId, description="As in karb.toml.")
+_USER = Parameter(name="user", where="path", type=staff.User, description="As in sales.")
 _LINE = Parameter(
     name="line",
     where="path",
@@ -803,6 +806,121 @@ TABLE: tuple[Entry, ...] = (
             tags=("orders",),
         ),
         orders.post_answer,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/staff",
+            summary="Who works here",
+            answers={200: staff.StaffAnswer},
+            scope="read",
+            tags=("staff",),
+        ),
+        staff.get_staff,
+    ),
+    Entry(
+        Route(
+            method="PUT",
+            path="/v1/staff/{user}",
+            summary="Describe somebody who works here",
+            request=staff.UserRequest,
+            answers={200: staff.StaffAnswer},
+            scope="admin",
+            parameters=(_USER,),
+            problems=(503,),
+            tags=("staff",),
+        ),
+        staff.put_user,
+    ),
+    Entry(
+        _till(
+            "POST",
+            "/login",
+            "Let somebody whose PIN is right work at the till",
+            request=staff.LoginRequest,
+            problems=(409, 503),
+        ),
+        staff.post_login,
+    ),
+    Entry(
+        _till("POST", "/logout", "Lock the till; its basket stays", problems=(503,)),
+        staff.post_logout,
+    ),
+    Entry(
+        _till(
+            "POST",
+            "/approvals",
+            "Have a manager let the next thing through",
+            request=staff.ApprovalRequest,
+            answers={200: staff.ApprovalAnswer},
+            problems=(503,),
+        ),
+        staff.post_approval,
+    ),
+    Entry(
+        _till(
+            "GET",
+            "/shift",
+            "The shift a till is in",
+            answers={200: shifts.ShiftAnswer},
+            scope="read",
+        ),
+        shifts.get_shift,
+    ),
+    Entry(
+        _till(
+            "POST",
+            "/shift",
+            "Open a shift; the same again changes nothing",
+            request=shifts.ShiftRequest,
+            answers={200: shifts.ShiftAnswer},
+            problems=(409, 503),
+        ),
+        shifts.post_shift,
+    ),
+    Entry(
+        _till(
+            "POST",
+            "/shift/cash",
+            "Cash into the drawer, out of it, or to the safe; the same again moves nothing",
+            request=shifts.CashRequest,
+            answers={200: shifts.ShiftAnswer},
+            problems=(409, 503),
+        ),
+        shifts.post_cash,
+    ),
+    Entry(
+        _till(
+            "GET",
+            "/shift/x",
+            "What the shift adds up to so far",
+            answers={200: shifts.ReportX},
+            scope="read",
+            problems=(422,),
+        ),
+        shifts.get_x,
+    ),
+    Entry(
+        _till(
+            "POST",
+            "/shift/close",
+            "Close the shift with what was counted: its Z; the same again gives the same Z",
+            request=shifts.CloseRequest,
+            answers={200: shifts.ReportZ},
+            problems=(503,),
+        ),
+        shifts.post_close,
+    ),
+    Entry(
+        _till(
+            "GET",
+            "/reports",
+            "The last Z reports, the latest first",
+            answers={200: shifts.ReportsAnswer},
+            scope="read",
+            parameters=(_LIMIT,),
+        ),
+        shifts.get_reports,
     ),
     Entry(_till("GET", "", "The basket", scope="read"), tills.get_till),
     Entry(

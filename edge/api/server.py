@@ -124,13 +124,16 @@ class Server:
             till = None
             if entry.route.scope is not None:
                 till = await self._authorise(request, entry.route.scope)
+            page = hdrs.AUTHORIZATION not in request.headers
             path = _path(entry, request)
             raw = b"" if decoder is None else await _read(request)
             body = None if decoder is None else _decoded(decoder, raw)
             if till is not None:
                 access.check_till(till, path, body)
             try:
-                reply = await entry.handler(self._node, Call(path=path, body=body, till=till))
+                reply = await entry.handler(
+                    self._node, Call(path=path, body=body, till=till, page=page)
+                )
             except TillError as error:
                 known = refusals.of(error, raw)
                 if known is None:

@@ -1,5 +1,7 @@
 """The tills of this node: their baskets, scans and payments."""
 
+import msgspec
+
 from edge.api import answers
 from edge.api.call import Call, Node, Reply
 from edge.api.refusals import Refused, scan_problem
@@ -7,6 +9,8 @@ from edge.till import basket, selling
 from edge.till.business_day import local
 from edge.till.errors import UnknownArticle
 from edge.till.till import Till
+from sync.contract.problem import problem
+from sync.facts.staff import Role
 
 
 async def get_till(node: Node, call: Call) -> Reply:
@@ -57,7 +61,9 @@ async def delete_basket(node: Node, call: Call) -> Reply:
 
 async def post_payment(node: Node, call: Call) -> Reply:
     """Sell the basket."""
-    recorded = await till_of(node, call).pay(call.body)
+    till = till_of(node, call)
+    await check_cashier(node, call, till, call.body.cashier, call.body.approved_by)
+    recorded = await till.pay(call.body)
     return Reply(201 if recorded.new else 200, selling.answer(recorded))
 
 
@@ -75,7 +81,7 @@ async def till_told(node: Node, till: Till) -> answers.TillAnswer:
     """Tell of a till and its basket."""
     day = local(node.clock.now().ms, await node.counter.settings()).date()
     rates = await node.store.vat_table()
-    return answers.till_answer(
+    told = answers.till_answer(
         till.id,
         till.basket,
         rates,
@@ -84,3 +90,40 @@ async def till_told(node: Node, till: Till) -> answers.TillAnswer:
         last=till.last,
         version=till.version,
     )
+    who, (users, shift) = till.who, await node.counter.floor(till.id)
+    return msgspec.structs.replace(
+        told,
+        staffed=bool(users),
+        cashier=who.user if who else "",
+        cashier_name=who.name if who else "",
+        manager=bool(who and who.role is Role.MANAGER),
+        locked=till.locked,
+        shift=shift.number if shift else 0,
+    )
+
+
+async def check_cashier(
+    node: Node, call: Call, till: Till, cashier: str, approved_by: str = ""
+) -> None:
+    """Have a page act for nobody but who stands at the till.
+
+    Other clients answer for the names they give.
+
+    Raises:
+        Refused: Nobody does, it is another, or no manager has let it through here.
+    """
+    if not call.page or not await node.counter.staff.users():
+        return
+    if till.who is None or till.locked:
+        raise Refused(problem(403, f"Till {till.id}: nobody stands at it; log in first."))
+    if cashier != till.who.user:
+        raise Refused(
+            problem(403, f"Cashier {cashier[:40]!r}: expected {till.who.user!r}, who is logged in.")
+        )
+    if approved_by and approved_by != till.approved:
+        raise Refused(
+            problem(
+                403, f"Approval of {approved_by[:40]!r}: no manager has given one at this till."
+            )
+        )
+    till.approved = ""

@@ -18,7 +18,19 @@ import structlog
 
 from edge.clock import Clock
 from edge.keys import NodeKey
-from edge.store import articles, backup, base, documents, lives, prune, reduced, refunds, transit
+from edge.store import (
+    articles,
+    backup,
+    base,
+    documents,
+    lives,
+    prune,
+    reduced,
+    refunds,
+    shifts,
+    staff,
+    transit,
+)
 from edge.store import verify as verification
 from edge.store.backup import RESTORED, Copied
 from edge.store.connection import Connect, StoreError, connect, migrate, unusable
@@ -52,6 +64,7 @@ from sync.errors import BadSignature, NotAllowed, SyncError
 from sync.facts.change import ACTOR_BYTES
 from sync.facts.node import StoreDescribed
 from sync.facts.sale import Stage
+from sync.facts.shift import ShiftClosed, ShiftTotals
 from sync.identity import Identity
 from sync.merge.document import Document
 from sync.merge.history import History
@@ -908,6 +921,22 @@ class Store:
         )
         views = [await self.sale(event) for (event,) in events]
         return [view for view in views if view is not None]
+
+    async def users(self) -> list[staff.UserView]:
+        """Return everybody who works here."""
+        return await self._read(staff.users)
+
+    async def shift(self, till: str) -> shifts.OpenShift | None:
+        """Return the shift a till is in; None: it is in none."""
+        return await self._read(lambda db: shifts.current(db, till))
+
+    async def shift_totals(self, shift: shifts.OpenShift) -> ShiftTotals:
+        """Add an open shift up, as of now."""
+        return await self._read(lambda db: shifts.added_up(db, self.key.node, shift))
+
+    async def reports(self, till: str, limit: int) -> list[ShiftClosed]:
+        """Return the last Z reports of a till, the latest first."""
+        return await self._read(lambda db: shifts.reports(db, till, limit))
 
     async def slips(self, *states: str) -> list[SlipView]:
         """Return the slips in some states."""

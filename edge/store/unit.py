@@ -9,7 +9,18 @@ from uuid import UUID
 import msgspec
 
 from edge.keys import NodeKey
-from edge.store import base, documents, lives, orders, prune, refunds, start, taken_back
+from edge.store import (
+    base,
+    documents,
+    lives,
+    orders,
+    prune,
+    refunds,
+    shifts,
+    staff,
+    start,
+    taken_back,
+)
 from edge.store.holder import Holder
 from edge.store.journal import Journal, NotKept, fact_at, facts_of, find_fact, whole
 from edge.store.sheets import Sheets
@@ -26,6 +37,7 @@ from sync.facts.node import StoreDescribed
 from sync.facts.person import NONCE_BYTES, Sealed, seal
 from sync.facts.promotion import PromotionTold
 from sync.facts.sale import Sale, Stage
+from sync.facts.shift import CashMoved, ShiftClosed, ShiftOpened, ShiftTotals
 from sync.facts.stock import TransferAnnounced
 from sync.merge.document import Document, Edit, Value, pieces
 from sync.merge.history import History
@@ -411,6 +423,55 @@ class Unit:
                 "that machine is gone, have head office revoke it (karb-central node revoke)."
             )
         self._life.tills.add(till)
+
+    def shift(self, till: str) -> shifts.OpenShift | None:
+        """Return the shift a till is in; None: it is in none."""
+        return shifts.current(self._db, till)
+
+    def begin_shift(self, event: bytes, opened: ShiftOpened) -> None:
+        """Append that a till begins a shift, and have it be in it."""
+        self.append(opened, event)
+        shifts.begin(
+            self._db,
+            shifts.OpenShift(
+                opened.till,
+                event,
+                opened.number,
+                opened.float_minor,
+                opened.at_ms,
+                self._life.hlc,
+                opened.cashier,
+            ),
+        )
+
+    def end_shift(self, event: bytes, report: ShiftClosed) -> None:
+        """Append a Z report, and have the till be in no shift."""
+        self.append(report, event)
+        shifts.end(self._db, report.till)
+
+    def shift_totals(self, shift: shifts.OpenShift) -> ShiftTotals:
+        """Add an open shift up, as of now."""
+        return shifts.added_up(self._db, self._key.node, shift)
+
+    def cash_moved(self, shift: bytes, event: bytes) -> CashMoved | None:
+        """Return what moved under an event in a shift; None: nothing did."""
+        return shifts.moved(self._db, shift, event)
+
+    def report(self, shift: bytes) -> ShiftClosed | None:
+        """Return the Z of a shift; None: it is not closed."""
+        return shifts.closed(self._db, shift)
+
+    def users(self) -> list[staff.UserView]:
+        """Return everybody who works here."""
+        return staff.users(self._db)
+
+    def failures(self, user: str) -> staff.Failures:
+        """Return how often a user's PIN was tried in vain."""
+        return staff.failures(self._db, user)
+
+    def note_failure(self, user: str, now: staff.Failures) -> None:
+        """Keep how often a user's PIN was tried in vain."""
+        staff.note_failure(self._db, user, now)
 
     def slip(self, event: bytes, till: str, state: str) -> None:
         """Note how far the printing of a sale's slip is."""

@@ -49,6 +49,8 @@ from sync.facts.sale import (
     SaleVoided,
     Stage,
 )
+from sync.facts.shift import CashMoved, ShiftClosed, ShiftOpened
+from sync.facts.staff import StaffActed, UserDescribed
 from sync.facts.stock import GoodsMoved, GoodsReceived, Movement, TransferAnnounced
 from sync.identity import certificate, read
 from sync.merge.sales import stage_now, stage_of
@@ -81,6 +83,8 @@ DERIVED = (
     "orders",
     "order_answers",
     "reserved",
+    "staff",
+    "shifts",
     "quarantine",
     "duplicates",
     "unreadable",
@@ -227,6 +231,14 @@ class Views:
                     "ON CONFLICT (node) DO UPDATE SET revoked = 1",
                     (body.node,),
                 )
+            case UserDescribed():
+                self._latest("staff", ("user",), (body.user,), stream, fact)
+            case ShiftOpened() | ShiftClosed() | CashMoved():
+                shift = body.shift if isinstance(body, CashMoved) else fact.event
+                self._db.execute(
+                    "INSERT OR IGNORE INTO shifts VALUES (?, ?, ?, ?, ?)",
+                    (shift, id_, fact.seq, fact.kind, body.till),
+                )
             case StoreDescribed():
                 self._latest("settings", ("store",), (body.store,), stream, fact)
             case (
@@ -244,6 +256,7 @@ class Views:
                 | PromiseMade()
                 | PromiseEnded()
                 | PromiseBroken()
+                | StaffActed()
             ):
                 pass  # tells people and peers; adds nothing up
         self.shelf.apply(id_, fact, body, first=first, sums=sums)

@@ -9,6 +9,8 @@ import structlog
 
 from edge.clock import Clock
 from edge.stockroom.asking import Asking
+from edge.store.shifts import OpenShift
+from edge.store.staff import UserView
 from edge.store.store import Store
 from edge.store.unit import SaleView, Unit
 from edge.till import stages
@@ -18,11 +20,13 @@ from edge.till.facing import Facing
 from edge.till.printing import INTENDED, Job, Printing
 from edge.till.protocol import protocol
 from edge.till.scanning import Scanning
+from edge.till.staff import Staff
 from edge.till.till import Till
 from edge.till.told import Told
 from hw.device import CustomerDisplay, ReceiptPrinter, Scan
 from hw.spooler import Spooler
 from hw.supervisor import DeviceStatus
+from sync.chain import Head
 from sync.facts.node import StoreDescribed
 from sync.facts.returned import SaleReturned
 from sync.facts.sale import Stage
@@ -61,6 +65,8 @@ class Counter:
         self._store, self._clock, self._fresh = store, clock, fresh
         self.asking = Asking(store, fresh)
         self._told = Told(store, clock)
+        self.staff = Staff(store, clock, fresh)
+        self._floor: tuple[set[Head], list[UserView], dict[str, OpenShift | None]] | None = None
         self._language = language
         self._scanning = Scanning(store, clock, labels, language)
         self._spooler: Spooler | None = None
@@ -152,6 +158,16 @@ class Counter:
     async def settings(self) -> StoreDescribed:
         """Return what head office says of this store."""
         return await self._told.settings()
+
+    async def floor(self, till: str) -> tuple[list[UserView], OpenShift | None]:
+        """Return who works here, and the shift a till is in; read again only after a new fact."""
+        heads = set(self._store.heads())
+        if self._floor is None or self._floor[0] != heads:
+            self._floor = heads, await self.staff.users(), {}
+        _, users, shifts = self._floor
+        if till not in shifts:
+            shifts[till] = await self._store.shift(till)
+        return users, shifts[till]
 
     async def waiting(self) -> list[tuple[SaleView, Next]]:
         """Return the open sales and what each waits for."""

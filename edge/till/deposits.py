@@ -16,9 +16,8 @@ from edge.stockroom.asking import Short
 from edge.store.unit import Unit
 from edge.till.business_day import business_day, day_text, rfc3339
 from edge.till.errors import BadDeposit, BeyondRight, Conflict, UnknownArticle
-from edge.till.pricing import FIRST_SHIFT
 from edge.till.request import DepositsRequest, VoucherRequest
-from edge.till.selling import digest
+from edge.till.selling import digest, shift_of
 from sync.chain import EVENT_BYTES
 from sync.facts.deposit import DepositsTaken, PackagingLine, Voucher
 from sync.merge import rights
@@ -148,7 +147,7 @@ def record(unit: Unit, event: bytes, request: DepositsRequest, *, ask: bool = Fa
         business_day(now.ms, unit.settings),
         request.till,
         request.cashier,
-        request.shift or FIRST_SHIFT,
+        request.shift or shift_of(unit, request.till),
         lines,
         vouchers,
         request.applied_minor,

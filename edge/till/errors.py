@@ -70,3 +70,11 @@ class NotFound(TillError):
 
 class Conflict(TillError):
     """The id already stands for something else."""
+
+
+class BadStaff(TillError):
+    """Somebody who works here cannot be described so."""
+
+
+class NotLetIn(TillError):
+    """The PIN is wrong, or it is not time to try again."""

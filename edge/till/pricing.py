@@ -18,7 +18,7 @@ from sync.facts.person import Buyer, Sealed, seal
 from sync.facts.sale import Discount, Fiscal, Payment, SaleLine
 
 FIRST_SHIFT = "1"
-"""Until shifts are opened and closed, a business day has one."""
+"""Of a till that nobody opened a shift at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,8 @@ class Draft:
     lines: tuple[SaleLine, ...]
     payments: tuple[Payment, ...]
     channel: str = "store"
-    shift: str = FIRST_SHIFT
+    shift: str = ""
+    """Empty: the one that the till is in."""
     customer: bytes | None = None
     buyer: Sealed | None = None
     fiscal: Fiscal | None = None

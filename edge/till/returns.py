@@ -21,9 +21,8 @@ from edge.store.refunds import ReturnView, cell, given_back
 from edge.store.unit import SaleView, Unit
 from edge.till.business_day import business_day, day_text, local, rfc3339
 from edge.till.errors import BadReturn, BeyondRight, Conflict, NotFound
-from edge.till.pricing import FIRST_SHIFT
 from edge.till.request import ReturnRequest
-from edge.till.selling import digest, trust_name
+from edge.till.selling import digest, shift_of, trust_name
 from sync.facts.returned import ReturnedLine, SaleReturned
 from sync.facts.rights import CellLine, CellLines
 from sync.facts.sale import Payment, SaleLine, Stage
@@ -265,7 +264,7 @@ def _body(
         business_day=business_day(now.ms, settings),
         till=request.till,
         cashier=request.cashier,
-        shift=request.shift or FIRST_SHIFT,
+        shift=request.shift or shift_of(unit, request.till),
         lines=lines,
         payments=payments,
         reason_given=request.reason,

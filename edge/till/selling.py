@@ -164,7 +164,7 @@ def write(
         payments=draft.payments,
         till=draft.till,
         cashier=draft.cashier,
-        shift=draft.shift or FIRST_SHIFT,
+        shift=draft.shift or shift_of(unit, draft.till),
         business_day=business_day(now.ms, settings),
         channel=draft.channel,
         currency=settings.currency,
@@ -185,6 +185,12 @@ def write(
     return Recorded(
         event=event, sale=sale, series=sale.series_in(place.stream), stage=stage, new=True
     )
+
+
+def shift_of(unit: Unit, till: str) -> str:
+    """Return what the shift that a till is in is called."""
+    found = unit.shift(till)
+    return FIRST_SHIFT if found is None else found.label
 
 
 def beyond_right(
@@ -302,7 +308,7 @@ def _alike(sale: Sale, request: SaleRequest) -> bool:
         and payments == sale.payments
         and (request.till, request.cashier, request.channel)
         == (sale.till, sale.cashier, sale.channel)
-        and (request.shift or FIRST_SHIFT) == sale.shift
+        and request.shift in ("", sale.shift)
         and (request.customer.bytes if request.customer else None) == sale.customer
         and (request.buyer is None) == (sale.buyer is None)
     )

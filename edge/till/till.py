@@ -34,6 +34,7 @@ from edge.till.printing import INTENDED, Job, Printing
 from edge.till.request import PayRequest
 from edge.till.scanning import Scanning
 from edge.till.selling import Recorded, again, digest
+from edge.till.staff import Person
 from edge.till.stages import tender
 from edge.till.told import Told
 from sync.facts.sale import Stage
@@ -86,6 +87,15 @@ class Till:
         self.basket = Basket()
         self.last: Recorded | None = None
         """The sale before this basket, since the program started."""
+
+        self.who: Person | None = None
+        """Who stands here, since the program started; None: nobody has logged in."""
+
+        self.locked = False
+        """Who stands here has gone for a moment."""
+
+        self.approved = ""
+        """The manager who lets the next thing through."""
 
         self.version = 0
         """Grows whenever somebody was answered: the basket may have changed."""
@@ -161,6 +171,21 @@ class Till:
             raise AssertionError("a payment ended without a sale and without an error")
         return recorded
 
+    def comes(self, person: Person | None) -> None:
+        """Have somebody stand here; None: nobody."""
+        self.who, self.locked, self.approved = person, False, ""
+        self._news()
+
+    def lock(self) -> None:
+        """Have nobody sell here until somebody proves who they are."""
+        self.locked, self.approved = True, ""
+        self._news()
+
+    def _news(self) -> None:
+        self.version += 1
+        for watcher in self._watchers:
+            watcher.set()
+
     def watch(self) -> asyncio.Event:
         """Return an event that is set whenever the basket may have changed."""
         watcher = asyncio.Event()
@@ -189,9 +214,7 @@ class Till:
             else:
                 if ask.asker is not None and not ask.asker.done():
                     ask.asker.set_result(recorded)
-            self.version += 1
-            for watcher in self._watchers:
-                watcher.set()
+            self._news()
 
     async def _ask(self, what: _Asked) -> Recorded | None:
         if self._asked.qsize() >= MAX_WAITING:

@@ -37,6 +37,8 @@ from sync.facts.promotion import PromotionTold
 from sync.facts.returned import SaleReturned
 from sync.facts.rights import RightsMoved, RightsWanted, StockPolicy
 from sync.facts.sale import PaymentSettled, Sale, SaleClosed, SaleFiscalised, SaleVoided
+from sync.facts.shift import CashMoved, ShiftClosed, ShiftOpened
+from sync.facts.staff import StaffActed, UserDescribed
 from sync.facts.stock import GoodsMoved, GoodsReceived, TransferAnnounced
 
 Body = (
@@ -78,6 +80,11 @@ Body = (
     | PersonForgotten
     | BasketRecalled
     | BasketEnded
+    | UserDescribed
+    | StaffActed
+    | ShiftOpened
+    | CashMoved
+    | ShiftClosed
 )
 
 KINDS: dict[tuple[str, int], type[Body]] = {
@@ -120,10 +127,15 @@ KINDS: dict[tuple[str, int], type[Body]] = {
     ("person.forgotten", 1): PersonForgotten,
     ("basket.recalled", 1): BasketRecalled,
     ("basket.ended", 1): BasketEnded,
+    ("staff", 1): UserDescribed,
+    ("staff.acted", 1): StaffActed,
+    ("shift.opened", 1): ShiftOpened,
+    ("shift.cash", 1): CashMoved,
+    ("shift.closed", 1): ShiftClosed,
 }
 """Kind and version to body. The names are in every journal: never change one."""
 
-PERSONAL = frozenset({"sale", "document.changed", "document.began"})
+PERSONAL = frozenset({"sale", "document.changed", "document.began", "staff"})
 """Kinds whose bodies may hold something sealed."""
 
 _NAMES = {body: name for name, body in KINDS.items()}

@@ -81,6 +81,8 @@ from sync.facts.sale import (
     SaleVoided,
     Stage,
 )
+from sync.facts.shift import CashMoved, Drawer, ShiftClosed, ShiftOpened
+from sync.facts.staff import Role, StaffActed, UserDescribed
 from sync.facts.stock import (
     GoodsMoved,
     GoodsReceived,
@@ -91,6 +93,7 @@ from sync.facts.stock import (
 )
 from sync.merge.document import FIELDS, Put, opened
 from sync.rules.promotion import Kind, Part, Promotion
+from sync.rules.shift import totals
 from tests.sync.strategies import STREAM, sales
 
 CHANGE = opened().change(b"a" * 16, [Put(FIELDS, "note", "Ola")])
@@ -174,6 +177,11 @@ EXAMPLES = [
     PersonForgotten(bytes(16), (b"p" * 16,), "asked to"),
     BasketRecalled(bytes(16), "T1", "ola", 1, 5, b"n" * 16),
     BasketEnded(bytes(16), b"r" * 16, b"s" * 16),
+    UserDescribed("anna", Role.CASHIER, True, SEALED, 1, 5),
+    StaffActed("jan", "T1", "approved", 1, 5, "więcej, niż wolno", "anna"),
+    ShiftOpened("T1", 1, "anna", 20_000, 1, 5, 20260131),
+    CashMoved(bytes(16), "T1", Drawer.DROP, 10_000, "sejf", "anna", 1, 5),
+    ShiftClosed("T1", 1, "anna", 10_000, totals(20_000, ()), 1, 2, 5),
 ]
 
 
