@@ -6,9 +6,14 @@ import signal
 import sys
 
 import pytest
-from escpos.printer import Network
+from escpos.printer import Network, Usb
+from PIL import Image
 
+from hw.escpos.codec import Encoder
+from hw.escpos.machine import Interpreter
 from hw.escpos.simulator import EscposSimulator, obey
+from hw.slip import Barcode, Columns, Cut, QrCode, Slip, TextLine
+from tests.contract.usb_printer import PRODUCT, VENDOR, UsbSocket
 from tests.hw.until import until
 
 
@@ -188,3 +193,45 @@ async def test_as_a_program_the_scanner_scans():
     _, errors = await program.communicate()
     assert program.returncode == 0
     assert b"!what" in errors
+
+
+async def test_an_independent_client_prints_over_usb(simulator):
+    socket = UsbSocket(simulator.cable)
+    socket.plug()
+
+    def print_over_usb():
+        printer = Usb(VENDOR, PRODUCT, in_ep=0x82, out_ep=0x01, usb_args={"backend": backend})
+        printer.open()
+        printer.text("over USB\n")
+        printer.cut()
+        printer.close()
+
+    backend = socket.backend()
+    await asyncio.to_thread(print_over_usb)
+    await until(lambda: simulator.machine.receipts)
+    assert [receipt.text for receipt in simulator.machine.receipts] == ["over USB"]
+    backend.close()
+    socket.unplug()
+
+
+async def test_receipts_are_drawn(tmp_path):
+    simulator = EscposSimulator(pictures=tmp_path, columns=42)
+    text = (
+        TextLine(text="Zażółć gęślą jaźń"),
+        Columns(left="SUMA PLN", right="33,07", double=True),
+    )
+    codes = (QrCode("https://karb.example/p/1"), Barcode("5901234123457"))
+    sizes = []
+    for elements in (text, (*text, *codes)):
+        for profile in ("TM-T88V", "TM-T88III"):
+            interpreter = Interpreter(simulator.machine, lambda _: None)
+            interpreter.feed(Encoder(profile=profile).encode(Slip("j", (*elements, Cut()))))
+            simulator.record(settled=True)
+            with Image.open(tmp_path / f"{len(sizes) + 1}.png") as picture:
+                sizes.append(picture.size)
+                dark = sum(picture.point(lambda grey: grey < 128).histogram()[1:])
+            assert dark > 1000, "there is something on it"
+    assert {width for width, _ in sizes} == {42 * 12 + 32}
+    heights = [height for _, height in sizes]
+    assert min(heights[2:]) > max(heights[:2]) + 5 * 21 + 64, "the codes are there"
+    await simulator.close()
