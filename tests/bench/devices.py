@@ -23,6 +23,7 @@ SCANS = 2_000
 BURST = 1_000
 JOBS = 100_000
 TICKETS = 50
+TURNS = 3
 
 
 def run():
@@ -80,8 +81,11 @@ async def _scans(folder):
 
 async def _dead(folder):
     """Tickets on a printer, alone and beside one that hangs with work waiting for it."""
-    alone = await _tickets(folder / "alone.db", dead=False)
-    beside = await _tickets(folder / "beside.db", dead=True)
+    # In turns, and the best of each: a machine that is busy elsewhere slows now one, now the other.
+    alone = beside = float("inf")
+    for turn in range(TURNS):
+        alone = min(alone, await _tickets(folder / f"alone{turn}.db", dead=False))
+        beside = min(beside, await _tickets(folder / f"beside{turn}.db", dead=True))
     return [
         (f"{TICKETS} tickets on a simulated printer", f"{alone * 1000:.0f} ms", "1"),
         ("  beside a printer that hangs", f"{beside * 1000:.0f} ms", f"{beside / alone:.2f}"),
