@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from central import VERSION, orders
-from central.catalogue import promotions, rates
+from central.catalogue import hours, promotions, rates
 from central.catalogue.importer import parse
 from central.catalogue.publish import Published, publish
 from central.config import STORE, Folder
@@ -84,6 +84,10 @@ class Office:
                 )
             case orders.VatSet():
                 return await self._set_vat(order)
+            case orders.HoursSet():
+                return await self.ledger.write(lambda unit: hours.publish(unit, order))
+            case orders.HoursList():
+                return {"hours": await self.ledger.read(hours.shown)}
             case orders.VatList():
                 return {"rates": rates.shown(await self.ledger.read(assortment.vat_table))}
             case orders.Status():

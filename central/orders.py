@@ -136,6 +136,22 @@ class JournalVerify(msgspec.Struct, frozen=True, tag="journal verify"):
     """Check every number, hash and signature, and the file itself."""
 
 
+class HoursSet(msgspec.Struct, frozen=True, tag="hours set"):
+    """Say when an article, or a group, is not sold."""
+
+    target: str
+    hours: tuple[str, ...]
+    """As ``22:00-06:00``; none: at any hour it is sold."""
+
+    store: str | None = None
+    days: tuple[int, ...] = ()
+    """1 is Monday; none: every day."""
+
+
+class HoursList(msgspec.Struct, frozen=True, tag="hours list"):
+    """Tell when what is not sold."""
+
+
 class PolicySet(msgspec.Struct, frozen=True, tag="stock policy set"):
     """Say how an article, a group or everything is promised."""
 
@@ -177,6 +193,8 @@ Order = (
     | StreamList
     | StreamClose
     | JournalVerify
+    | HoursSet
+    | HoursList
     | PolicySet
     | PolicyList
     | PromiseGiveUp

@@ -55,6 +55,7 @@ customer = typer.Typer(help="Customers.", no_args_is_help=True)
 stream = typer.Typer(help="Streams that are over.", no_args_is_help=True)
 journal = typer.Typer(help="The journal of facts.", no_args_is_help=True)
 stock = typer.Typer(help="How stock is promised, and goods between stores.", no_args_is_help=True)
+hours = typer.Typer(help="When something is not sold.", no_args_is_help=True)
 policy = typer.Typer(help="How articles are promised.", no_args_is_help=True)
 promise = typer.Typer(help="Promises.", no_args_is_help=True)
 stock.add_typer(policy, name="policy")
@@ -64,6 +65,7 @@ for name, group in {
     "token": token,
     "catalogue": catalogue,
     "promotions": promotions,
+    "hours": hours,
     "node": node,
     "customer": customer,
     "stock": stock,
@@ -352,6 +354,38 @@ def journal_verify(data: Data, as_json: AsJson = False) -> None:
 
 Who = Annotated[str, typer.Option(help="Who decides it.")]
 Why = Annotated[str, typer.Option(help="For the record.")]
+
+
+@hours.command("set")
+def hours_set(
+    target: Annotated[str, typer.Argument(help="sku:SKU or group:NAME.")],
+    data: Data,
+    forbid: Annotated[
+        list[str] | None,
+        typer.Option(help="Not sold then, as 22:00-06:00; again for more; without: always sold."),
+    ] = None,
+    days: Annotated[
+        str, typer.Option(help="Weekdays of it, 1 is Monday: 5,6; without: every day.")
+    ] = "",
+    store: Annotated[str | None, typer.Option(help="At one store only.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say in which hours an article, or a group, is not sold."""
+
+    def work() -> dict[str, Any]:
+        if days and not all(day.strip().isdecimal() for day in days.split(",")):
+            raise Refused(f"--days {days!r}: expected weekdays as 5,6; 1 is Monday.")
+        weekdays = tuple(int(day) for day in days.split(",") if day)
+        order = orders.HoursSet(target, tuple(forbid or ()), store, weekdays)
+        return desk.ask(Folder(data), order)
+
+    _answer(work, as_json, show.hours_set)
+
+
+@hours.command("list")
+def hours_list(data: Data, as_json: AsJson = False) -> None:
+    """Tell what is not sold in which hours."""
+    _answer(lambda: desk.ask(Folder(data), orders.HoursList()), as_json, show.hours_list)
 
 
 @policy.command("set")

@@ -216,6 +216,23 @@ def journal_verify(told: dict[str, Any]) -> str:
     return f"{told['facts']} facts of {told['streams']} streams: every hash and signature is right."
 
 
+def hours_set(told: dict[str, Any]) -> str:
+    """Of `hours set`."""
+    return f"{_hours(told)}{'' if told['changed'] else ' It was so before.'}"
+
+
+def hours_list(told: dict[str, Any]) -> str:
+    """Of `hours list`."""
+    return "\n".join(map(_hours, told["hours"])) or "Everything is sold at any hour."
+
+
+def _hours(row: dict[str, Any]) -> str:
+    where = row["store"] or "all stores"
+    if not row["forbidden"]:
+        return f"{row['target']} at {where}: sold at any hour."
+    return f"{row['target']} at {where}: not sold {', '.join(row['forbidden'])}."
+
+
 def policy_set(told: dict[str, Any]) -> str:
     """Of `stock policy set`."""
     said = "" if told["changed"] else " (as before)"

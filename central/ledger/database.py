@@ -17,7 +17,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from central.ledger.errors import LedgerUnavailable, UnknownDatabase
 
-REVISION = "0010"
+REVISION = "0011"
 """The newest of `migrations`; Alembic is loaded only where the database is older."""
 
 READERS = 4

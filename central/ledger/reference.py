@@ -19,6 +19,7 @@ from central.ledger.tables import (
     PRICES,
     PROMOTIONS,
     REVOKED,
+    SALE_HOURS,
     STORES,
     VAT_RATES,
 )
@@ -26,6 +27,7 @@ from central.ledger.unit import Unit
 from sync.chain import StreamId
 from sync.clock import hlc_ms
 from sync.facts.catalogue import Articles, Prices, VatRates
+from sync.facts.hours import SaleHours
 from sync.facts.node import (
     IncarnationBegan,
     NodeEnrolled,
@@ -41,6 +43,7 @@ KINDS = (
     Prices,
     VatRates,
     PromotionTold,
+    SaleHours,
     StoreDescribed,
     NodeEnrolled,
     NodeRevoked,
@@ -105,6 +108,10 @@ def apply(unit: Unit, entries: Sequence[Entry]) -> None:  # noqa: C901 - one cas
         elif isinstance(body, PromotionTold):
             rows.setdefault(PROMOTIONS, []).append(
                 (store, body.promotion.id, body.revision, entry.fact.body, hlc, *author)
+            )
+        elif isinstance(body, SaleHours):
+            rows.setdefault(SALE_HOURS, []).append(
+                (store, body.target, entry.fact.body, hlc, *author)
             )
         elif isinstance(body, StoreDescribed):
             rows.setdefault(STORES, []).append(
@@ -214,6 +221,7 @@ _CONFLICTS: dict[Table, str] = {
         VAT_RATES, "store, code, since, revision", f"basis_points, exempt, {_PLACE}"
     ),
     PROMOTIONS: _latest(PROMOTIONS, "store, id", f"hlc, {_PLACE}"),
+    SALE_HOURS: _latest(SALE_HOURS, "store, target", f"hlc, {_PLACE}"),
     STORES: _latest(STORES, "store", f"hlc, {_PLACE}"),
     NODES: _latest(NODES, "store, subject", f"hlc, {_PLACE}"),
     LIVES: "ON CONFLICT DO NOTHING",  # it is the first fact of its stream

@@ -297,6 +297,14 @@ PRICES = _table(
     _int("told_ms", server_default="0"),  # when the fact was written
     Index("prices_revision", "store", "revision"),
 )
+SALE_HOURS = _table(
+    "sale_hours",
+    _text("store", primary_key=True),
+    _text("target", primary_key=True),
+    _blob("body"),
+    _int("hlc"),
+    *_author(),
+)
 VAT_RATES = _table(
     "vat_rates",
     _text("store", primary_key=True),
@@ -460,6 +468,7 @@ VIEWS = (
     PRICES,
     VAT_RATES,
     PROMOTIONS,
+    SALE_HOURS,
     STALE_PRICES,
     STORES,
     NODES,

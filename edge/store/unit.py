@@ -27,12 +27,13 @@ from edge.store.sheets import Sheets
 from edge.store.transit import announced, arrival
 from edge.store.views import Views, settled_payments
 from sync import facts as vocabulary
-from sync.chain import Batch, Fact, StreamId
+from sync.chain import ALL, Batch, Fact, StreamId
 from sync.checkpoint import SETTLED_KINDS, Opened
 from sync.clock import Reading, hlc_ms, merge, tick
 from sync.errors import NotAllowed
 from sync.facts import Body
 from sync.facts.document import DocumentChanged
+from sync.facts.hours import SaleHours
 from sync.facts.node import StoreDescribed
 from sync.facts.person import NONCE_BYTES, Sealed, seal
 from sync.facts.promotion import PromotionTold
@@ -41,6 +42,7 @@ from sync.facts.shift import CashMoved, ShiftClosed, ShiftOpened, ShiftTotals
 from sync.facts.stock import TransferAnnounced
 from sync.merge.document import Document, Edit, Value, pieces
 from sync.merge.history import History
+from sync.rules.hours import Hours
 from sync.rules.promotion import Promotion
 from sync.rules.vat import Rate, told
 
@@ -201,7 +203,7 @@ class Unit:
         """
         fresh = self._journal.receive(batch, public_key)
         id_ = self._journal.row(batch.stream).id
-        self._life.tills.clear()
+        self._life.forget()
         for fact in fresh:
             self._views.take(id_, batch.stream, fact)
             self._life.hlc = merge(self._life.hlc, fact.hlc, self.now.ms)
@@ -237,7 +239,7 @@ class Unit:
             RemoteProtocolError: It cannot be used here.
         """
         start.begin_from(self._db, self._journal, self._views, opened, frames)
-        self._life.tills.clear()
+        self._life.forget()
         for person, key in keys.items():
             self.person_key(person, key)
         lives.settle(self)
@@ -394,6 +396,12 @@ class Unit:
     def refundable(self, sale: bytes) -> None:
         """Make the right to refund a sale, if that is ours. See `refunds.make`."""
         refunds.make(self, self._db, sale)
+
+    def hours(self) -> dict[str, tuple[Hours, ...]]:
+        """Return when what is not sold here: target to its hours; read once until told anew."""
+        if self._life.hours is None:
+            self._life.hours = sale_hours(self._db, self._life.store)
+        return self._life.hours
 
     def note_digest(self, event: bytes, digest: bytes) -> None:
         """Remember which request made a sale or a document."""
@@ -650,6 +658,14 @@ class Life:
         self.tills: set[str] = set()
         """Tills that are known to be ours, until somebody else's facts come in."""
 
+        self.hours: dict[str, tuple[Hours, ...]] | None = None
+        """When what is not sold, likewise; None: not read yet."""
+
+    def forget(self) -> None:
+        """Forget what somebody else's facts may have changed."""
+        self.tills.clear()
+        self.hours = None
+
     @classmethod
     def read(
         cls, db: sqlite3.Connection, node: bytes, store: str, now_ms: int, actor: bytes
@@ -689,6 +705,16 @@ def settings_view(db: sqlite3.Connection, store: str) -> StoreDescribed:
     if row is None:
         return StoreDescribed(store, store)
     return msgspec.msgpack.decode(row[0], type=StoreDescribed)
+
+
+def sale_hours(db: sqlite3.Connection, store: str) -> dict[str, tuple[Hours, ...]]:
+    """Return target to the hours in which it is not sold at a store."""
+    told: dict[str, tuple[Hours, ...]] = {}
+    for scope in (ALL, store):  # what is said of the place holds
+        for (body,) in db.execute("SELECT body FROM sale_hours WHERE scope = ?", (scope,)):
+            said = _HOURS.decode(body)
+            told[said.target] = said.forbidden
+    return {target: hours for target, hours in told.items() if hours}
 
 
 def sale_view(db: sqlite3.Connection, event: bytes) -> SaleView | None:
@@ -787,4 +813,5 @@ def promotions(db: sqlite3.Connection) -> tuple[Promotion, ...]:
     return tuple(one.promotion for one in told if not one.withdrawn)
 
 
+_HOURS = msgspec.msgpack.Decoder(SaleHours)
 _PROMOTION = msgspec.msgpack.Decoder(PromotionTold)

@@ -21,6 +21,7 @@ from sync.facts.catalogue import Articles, Prices, VatRates
 from sync.facts.count import CountMarked, CountOpened, CountPosted, CountTaken
 from sync.facts.deposit import DepositsTaken
 from sync.facts.document import DocumentChanged, DocumentSettled, GenerationBegan
+from sync.facts.hours import SaleHours
 from sync.facts.node import (
     AppendedAgain,
     IncarnationBegan,
@@ -63,6 +64,7 @@ DERIVED = (
     "prices",
     "vat_rates",
     "promotions",
+    "sale_hours",
     "sales",
     "tills",
     "settled",
@@ -208,6 +210,10 @@ class Views:
                 )
             case PromotionTold():
                 self._latest("promotions", ("id",), (body.promotion.id,), stream, fact)
+            case SaleHours():
+                self._latest(
+                    "sale_hours", ("scope", "target"), (stream.scope, body.target), stream, fact
+                )
             case NodeEnrolled():
                 identity = read(certificate(body.certificate))
                 self._db.execute(

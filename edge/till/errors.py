@@ -40,6 +40,10 @@ class BeyondRight(BadSale):
     """More than this node may sell of an article whose policy is strict."""
 
 
+class NotNow(BadSale):
+    """It may not be sold at this hour."""
+
+
 class BadReturn(TillError):
     """The return cannot be true."""
 

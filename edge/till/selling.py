@@ -6,16 +6,18 @@ It may run twice for one sale and must only write to its unit. Money is an int i
 """
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
 import msgspec
 
 from edge.stockroom.asking import Short
-from edge.store.unit import PersonKey, SaleView, Unit
+from edge.store.unit import ArticleView, PersonKey, SaleView, Unit
 from edge.till.basket import MAX_TOTAL_MINOR
-from edge.till.business_day import business_day, day_text, rfc3339
+from edge.till.business_day import business_day, day_text, local, rfc3339
 from edge.till.errors import (
     BadDeposit,
     BadSale,
@@ -23,6 +25,7 @@ from edge.till.errors import (
     Conflict,
     NoFiscalEvidence,
     NotCovered,
+    NotNow,
 )
 from edge.till.pricing import FIRST_SHIFT, Draft, priced, settle_change
 from edge.till.request import SaleRequest
@@ -34,6 +37,7 @@ from sync.facts.rights import Mode
 from sync.facts.sale import Discount, Sale, SaleLines, Stage
 from sync.merge.stock import Deltas
 from sync.rules.deposit import METHOD
+from sync.rules.hours import Hours, forbidden
 
 LARGE = 200
 """Lines and discounts from which a sale is measured before it is written."""
@@ -154,6 +158,7 @@ def write(
         )
     settings, now = unit.settings, unit.now
     check(draft, settings)
+    _check_hours(unit, draft)
     unit.claim_till(draft.till)
     sale = Sale(
         stage=stage,
@@ -258,6 +263,46 @@ def _check_brought(unit: Unit, event: bytes, draft: Draft) -> None:
             "this sale.",
             "Record the packaging first (PUT /v1/deposits), with this sale's id.",
             field="/payments",
+        )
+
+
+def _check_hours(unit: Unit, draft: Draft) -> None:
+    """Refuse what may not be sold at this hour, whoever sells it.
+
+    Raises:
+        NotNow: An article is one of these.
+    """
+    told = unit.hours()
+    if not told:
+        return
+    now = local(unit.now.ms, unit.settings)
+    for at, line in enumerate(draft.lines):
+        article = unit.article(line.sku, unit.now.ms)
+        if article is not None:
+            not_now(told, article, now, f"/lines/{at}/sku")
+
+
+def not_now(
+    told: Mapping[str, tuple[Hours, ...]], article: ArticleView, now: datetime, field: str = ""
+) -> None:
+    """Refuse an article that may not be sold at an hour.
+
+    Args:
+        told: Target to the hours in which it is not sold (`Unit.hours`).
+        article: Which.
+        now: On the store's wall.
+        field: Where in the request it stands.
+
+    Raises:
+        NotNow: It may not.
+    """
+    hours = told.get(f"sku:{article.sku}", ()) + told.get(f"group:{article.group}", ())
+    held = forbidden(hours, now.isoweekday(), now.hour * 60 + now.minute)
+    if held is not None:
+        raise NotNow(
+            f"Article {article.sku!r} ({article.name}): not sold here {held}; it is {now:%H:%M}.",
+            "Take it out of the basket.",
+            field=field,
         )
 
 

@@ -17,6 +17,7 @@ from sync.facts.catalogue import Articles, Prices, VatRates
 from sync.facts.count import CountMarked, CountOpened, CountPosted, CountTaken
 from sync.facts.deposit import DepositsTaken
 from sync.facts.document import DocumentChanged, DocumentSettled, GenerationBegan
+from sync.facts.hours import SaleHours
 from sync.facts.node import (
     AppendedAgain,
     IncarnationBegan,
@@ -46,6 +47,7 @@ Body = (
     | Prices
     | VatRates
     | PromotionTold
+    | SaleHours
     | NodeEnrolled
     | NodeRevoked
     | IncarnationBegan
@@ -93,6 +95,7 @@ KINDS: dict[tuple[str, int], type[Body]] = {
     ("prices", 1): Prices,
     ("vat.rates", 1): VatRates,
     ("promotion", 1): PromotionTold,
+    ("sale.hours", 1): SaleHours,
     ("node.enrolled", 1): NodeEnrolled,
     ("node.revoked", 1): NodeRevoked,
     ("node.began", 1): IncarnationBegan,

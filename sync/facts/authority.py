@@ -7,6 +7,7 @@ here first, edge and central alike, and sets aside what is objected to.
 
 from sync.chain import StreamId
 from sync.facts.catalogue import Articles, Prices, VatRates
+from sync.facts.hours import SaleHours
 from sync.facts.node import NodeEnrolled, NodeRevoked, StoreDescribed, StreamClosed
 from sync.facts.order import OrderPlaced, PromiseBroken, PromiseEnded, PromiseMade
 from sync.facts.promotion import PromotionTold
@@ -18,6 +19,7 @@ HEAD_OFFICES = (
     Prices,
     VatRates,
     PromotionTold,
+    SaleHours,
     StoreDescribed,
     NodeEnrolled,
     NodeRevoked,

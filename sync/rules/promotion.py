@@ -16,6 +16,8 @@ from typing import Annotated, NamedTuple
 
 from msgspec import Meta, Struct
 
+from sync.rules.hours import within
+
 Whole = Annotated[int, Meta(ge=-(1 << 53), le=1 << 53)]
 """As in facts (`sync.facts.columns`)."""
 
@@ -165,18 +167,8 @@ class Promotion(Struct, frozen=True, array_like=True):
             return False
         if self.coupon and self.coupon not in moment.coupons:
             return False
-        return self._on_the_wall(moment.weekday, moment.minute)
-
-    def _on_the_wall(self, weekday: int, minute: int) -> bool:
-        start, end = self.from_minute, self.until_minute
-        if start < end and not start <= minute < end:
-            return False
-        if start > end:
-            if end <= minute < start:
-                return False
-            if minute < end:
-                weekday = weekday - 1 or 7
-        return not self.weekdays or weekday in self.weekdays
+        hours = (self.from_minute, self.until_minute, self.weekdays)
+        return within(*hours, moment.weekday, moment.minute)
 
     def reason(self) -> str:
         """Why this cannot be true; empty if it can."""

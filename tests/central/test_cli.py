@@ -134,6 +134,38 @@ def test_promotions_from_a_file(made, tmp_path):
     assert "row 1, basis_points: got '20000'" in json.loads(done.stdout)["error"]
 
 
+def test_hours_are_said_of_a_store_or_of_all(made, tmp_path):
+    data = shutil.copytree(made, tmp_path / "central")
+    karb("store", "add", "S1", "--name", "Sklep", data=data, check=0)
+    night = ("hours", "set", "group:alkohole", "--forbid", "22:00-06:00")
+    assert answer(*night, data=data)["changed"] is True
+    assert answer(*night, data=data)["changed"] is False
+    answer("hours", "set", "group:alkohole", "--store", "S1", data=data)
+    answer(
+        "hours",
+        "set",
+        "sku:A",
+        "--store",
+        "S1",
+        "--forbid",
+        "08:00-09:00",
+        *("--days", "7"),
+        data=data,
+    )
+    told = karb("hours", "list", data=data, as_json=False, check=0).stdout
+    assert "group:alkohole at all stores: not sold 22:00-06:00." in told
+    assert "group:alkohole at S1: sold at any hour." in told
+    assert "sku:A at S1: not sold 08:00-09:00 (7)." in told
+    for words, said in (
+        (("group:alkohole", "--forbid", "22-6"), "expected them as 22:00-06:00"),
+        (("alkohole",), "expected sku:"),
+        (("sku:A", "--days", "x", "--forbid", "08:00-09:00"), "weekdays"),
+        (("sku:A", "--days", "8", "--forbid", "08:00-09:00"), "1 to 7"),
+        (("sku:A", "--store", "NIEMA"), "not known"),
+    ):
+        assert said in karb("hours", "set", *words, data=data, as_json=False, check=4).stderr
+
+
 def test_transfers_are_listed(made, tmp_path):
     data = shutil.copytree(made, tmp_path / "central")
     assert answer("stock", "transfers", data=data) == {"transfers": []}

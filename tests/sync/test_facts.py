@@ -39,6 +39,7 @@ from sync.facts.document import (
     DocumentSettled,
     GenerationBegan,
 )
+from sync.facts.hours import SaleHours
 from sync.facts.node import (
     AppendedAgain,
     IncarnationBegan,
@@ -92,6 +93,7 @@ from sync.facts.stock import (
     TransferAnnounced,
 )
 from sync.merge.document import FIELDS, Put, opened
+from sync.rules.hours import Hours
 from sync.rules.promotion import Kind, Part, Promotion
 from sync.rules.shift import totals
 from tests.sync.strategies import STREAM, sales
@@ -124,6 +126,7 @@ EXAMPLES = [
         3,
         Promotion("P1", "3 za 2", Kind.N_FOR_M, (Part(("1",), ("nabiał",)),), take=3, pay=2),
     ),
+    SaleHours("group:alkohole", (Hours(1320, 360, (5, 6)),)),
     GoodsMoved(Movement.SENT, 1, 5, CellLines.by_cell({"1": 1000}), place="S2"),
     RightsMoved(Move.GIVEN, CellLines.by_cell({"1": 1000, "2": 5}), STREAM),
     TransferAnnounced("S2", 1, CellLines.by_cell({"1": 1000})),

@@ -45,6 +45,9 @@ class OneUnit:
     def shortage(self, _amounts):
         return {}
 
+    def hours(self):
+        return {}
+
     def article(self, code_or_sku, at_ms):
         assert at_ms == self.now.ms
         for a in ARTICLES:

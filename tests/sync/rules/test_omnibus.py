@@ -4,12 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.rules import deposit, omnibus, refund
+from sync.rules import deposit, hours, omnibus, refund
 from sync.rules.omnibus import DAY_MS, Span, listed, promoted, shown
 from sync.rules.promotion import Kind, Part, Promotion
 
+MODULES = [deposit, hours, omnibus, refund]
 
-@pytest.mark.parametrize("module", [deposit, omnibus, refund], ids=lambda module: module.__name__)
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_what_the_docstring_says(module):
     done = doctest.testmod(module)
     assert done.attempted
