@@ -3,19 +3,15 @@
 import secrets
 from typing import Any
 
-import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from central import orders
-from central.ledger import author, reading
+from central.ledger import assortment, author, reading
 from central.ledger.errors import NotFound, Refused
-from central.ledger.tables import SALE_HOURS
 from central.ledger.unit import Unit
 from sync.chain import ALL, EVENT_BYTES
 from sync.facts.hours import SaleHours
 from sync.rules import hours
-
-_BODY = msgspec.msgpack.Decoder(SaleHours)
 
 
 def publish(unit: Unit, order: orders.HoursSet) -> dict[str, Any]:
@@ -35,25 +31,15 @@ def publish(unit: Unit, order: orders.HoursSet) -> dict[str, Any]:
     scope = order.store or ALL
     if order.store and reading.store(unit.connection, order.store) is None:
         raise NotFound(f"Store {order.store!r}: not known here; karb-central status lists them.")
-    changed = told(unit.connection).get((scope, order.target)) != said
+    changed = assortment.sale_hours(unit.connection).get((scope, order.target)) != said
     if changed:
         author.write(unit, scope, [(secrets.token_bytes(EVENT_BYTES), said)])
     return {**_shown(scope, said), "changed": changed}
 
 
-def told(connection: Connection) -> dict[tuple[str, str], SaleHours]:
-    """Return scope and target to what was last told."""
-    rows = connection.execute(
-        select(SALE_HOURS.c.store, SALE_HOURS.c.target, SALE_HOURS.c.body).order_by(
-            SALE_HOURS.c.store, SALE_HOURS.c.target
-        )
-    )
-    return {(row.store, row.target): _BODY.decode(row.body) for row in rows}
-
-
 def shown(connection: Connection) -> list[dict[str, Any]]:
     """Return all that was told, for people."""
-    return [_shown(scope, said) for (scope, _), said in told(connection).items()]
+    return [_shown(scope, said) for (scope, _), said in assortment.sale_hours(connection).items()]
 
 
 def _shown(scope: str, said: SaleHours) -> dict[str, Any]:

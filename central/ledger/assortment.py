@@ -8,11 +8,12 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from central.ledger import bulk
-from central.ledger.tables import ARTICLES, OWN, PRICES, PROMOTIONS, VAT_RATES
+from central.ledger.tables import ARTICLES, OWN, PRICES, PROMOTIONS, SALE_HOURS, VAT_RATES
 from central.ledger.unit import Listed
 from sync.chain import ALL
 from sync.clock import hlc_ms
 from sync.facts.catalogue import Article
+from sync.facts.hours import SaleHours
 from sync.facts.promotion import PromotionTold
 from sync.rules import omnibus
 from sync.rules.fiscal_name import WIDTH
@@ -171,6 +172,19 @@ def promotions(connection: Connection) -> dict[str, PromotionTold]:
 
 
 _PROMOTION = msgspec.msgpack.Decoder(PromotionTold)
+
+
+def sale_hours(connection: Connection) -> dict[tuple[str, str], SaleHours]:
+    """Return scope and target to the hours in which it is not sold, as last told."""
+    rows = connection.execute(
+        select(SALE_HOURS.c.store, SALE_HOURS.c.target, SALE_HOURS.c.body).order_by(
+            SALE_HOURS.c.store, SALE_HOURS.c.target
+        )
+    )
+    return {(row.store, row.target): _HOURS.decode(row.body) for row in rows}
+
+
+_HOURS = msgspec.msgpack.Decoder(SaleHours)
 
 
 def lasted(connection: Connection) -> list[Promotion]:
