@@ -87,7 +87,7 @@ class Office:
             case orders.HoursSet():
                 return await self.ledger.write(lambda unit: hours.publish(unit, order))
             case orders.HoursList():
-                return {"hours": await self.ledger.read(hours.shown)}
+                return {"hours": hours.shown(await self.ledger.read(assortment.sale_hours))}
             case orders.VatList():
                 return {"rates": rates.shown(await self.ledger.read(assortment.vat_table))}
             case orders.Status():

@@ -11,7 +11,7 @@ from central.catalogue import quoting
 from central.catalogue.importer import MAX_BYTES
 from central.catalogue.promotions import MAX_BYTES as MAX_PROMOTIONS
 from central.config import STORE
-from central.ledger import baskets, customers, papers, reading, selling, waiting
+from central.ledger import assortment, baskets, customers, papers, reading, selling, waiting
 from central.ledger.errors import NotFound
 from central.ledger.ledger import wall_ms
 from central.office import Office
@@ -141,15 +141,21 @@ class Questions:
 
     async def quote(self, request: web.Request) -> web.Response:
         """Price a basket as a store's tills would."""
-        store = await self._store(request, required=True)
+        id_ = await self._store(request, required=True)
         asked = await read_json(request, QuoteRequest, MAX_QUOTE)
-        try:
-            told = await self._office.ledger.read(
-                lambda connection: quoting.price(connection, store or "", asked, wall_ms())
+        skus = {line.sku for line in asked.lines}
+        books, store = await self._office.ledger.read(
+            lambda connection: (
+                assortment.books(connection, skus),
+                reading.store(connection, id_ or ""),
             )
+        )
+        if store is None:
+            raise NotFound(f"Store {id_!r}: not known here; GET /v1/stores lists them.")
+        try:
+            return json(quoting.price(books, store, asked, wall_ms()))
         except quoting.NotQuoted as error:
             raise Bad(422, str(error), *error.mistakes) from error
-        return json(told)
 
     async def _store(self, request: web.Request, *, required: bool) -> str | None:
         store = request.query.get("store")

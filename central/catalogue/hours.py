@@ -1,9 +1,8 @@
 """Hours in which something is not sold: told to a store, or to all, and shown again."""
 
 import secrets
+from collections.abc import Mapping
 from typing import Any
-
-from sqlalchemy import Connection
 
 from central import orders
 from central.ledger import assortment, author, reading
@@ -37,9 +36,9 @@ def publish(unit: Unit, order: orders.HoursSet) -> dict[str, Any]:
     return {**_shown(scope, said), "changed": changed}
 
 
-def shown(connection: Connection) -> list[dict[str, Any]]:
+def shown(told: Mapping[tuple[str, str], SaleHours]) -> list[dict[str, Any]]:
     """Return all that was told, for people."""
-    return [_shown(scope, said) for (scope, _), said in assortment.sale_hours(connection).items()]
+    return [_shown(scope, said) for (scope, _), said in told.items()]
 
 
 def _shown(scope: str, said: SaleHours) -> dict[str, Any]:

@@ -3,10 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import Connection
-
-from central.ledger import assortment, reading
-from central.ledger.errors import NotFound
+from central.ledger import assortment
 from sync.contract.problem import Mistake, mistake
 from sync.facts.node import StoreDescribed
 from sync.rules import omnibus
@@ -28,49 +25,41 @@ class NotQuoted(Exception):
         self.mistakes = mistakes
 
 
-def price(connection: Connection, store: str, asked: QuoteRequest, now_ms: int) -> Quote:
+def price(
+    books: assortment.Books, store: StoreDescribed, asked: QuoteRequest, now_ms: int
+) -> Quote:
     """Price a basket.
 
     Args:
-        connection: Of the ledger.
+        books: Of its articles.
         store: Where it would be bought.
         asked: The basket.
         now_ms: The time, Unix milliseconds.
 
     Raises:
-        NotFound: No such store.
         NotQuoted: An article is not known, or has no price then.
     """
-    described = reading.store(connection, store)
-    if described is None:
-        raise NotFound(f"Store {store!r}: not known here; GET /v1/stores lists them.")
     at_ms = now_ms if asked.at_ms is None else asked.at_ms
-    skus = {line.sku for line in asked.lines}
-    told = assortment.articles(connection, skus)
-    prices = assortment.history(connection, skus)
-    reductions = assortment.lasted(connection)
     found: dict[str, Priced] = {}
     mistakes = []
     for n, line in enumerate(asked.lines):
-        begun = [one for one in told.get(line.sku, ()) if one.from_ms <= at_ms]
-        holds = [one for one in prices.get(line.sku, ()) if one[0] <= at_ms]
+        begun = [one for one in books.articles.get(line.sku, ()) if one.from_ms <= at_ms]
+        holds = [one for one in books.prices.get(line.sku, ()) if one[0] <= at_ms]
         if not begun or not holds:
             expected = "a sku of the catalogue" if not begun else "an article with a price then"
             mistakes.append(mistake(f"lines.{n}.sku", line.sku, expected, "import it first"))
         elif line.sku not in found:
-            found[line.sku] = _priced(begun, holds, reductions, store, at_ms)
+            found[line.sku] = _priced(begun, holds, books.lasted, store.store, at_ms)
     if mistakes:
         raise NotQuoted(*mistakes)
-    wall = _wall(at_ms, described)
-    moment = Moment.of(wall, store, asked.channel)._replace(
+    wall = _wall(at_ms, store)
+    moment = Moment.of(wall, store.store, asked.channel)._replace(
         customer_groups=frozenset(asked.customer_groups), coupons=frozenset(asked.coupons)
     )
-    promotions = assortment.promotions(connection).values()
-    offers = Offers(one.promotion for one in promotions if not one.withdrawn)
     lines = [(found[line.sku], line.quantity_milli) for line in asked.lines]
-    rates = assortment.vat_table(connection)
+    offers = Offers(books.promotions)
     try:
-        return quote(lines, offers, moment, wall.date(), rates, described.currency)
+        return quote(lines, offers, moment, wall.date(), books.rates, store.currency)
     except UnknownVat as error:
         raise NotQuoted(mistake("lines", "", str(error), "correct the article's VAT")) from error
 

@@ -197,6 +197,32 @@ def lasted(connection: Connection) -> list[Promotion]:
     return [promotion for promotion in found if promotion is not None]
 
 
+class Books(NamedTuple):
+    """What it takes to price a basket."""
+
+    articles: dict[str, list[Told]]
+    prices: dict[str, list[tuple[int, int, int]]]
+    """As `history` says."""
+
+    promotions: list[Promotion]
+    """Those that are not withdrawn."""
+
+    lasted: list[Promotion]
+    rates: tuple[Rate, ...]
+
+
+def books(connection: Connection, skus: Iterable[str]) -> Books:
+    """Return what it takes to price a basket of some articles."""
+    wanted = set(skus)
+    return Books(
+        articles(connection, wanted),
+        history(connection, wanted),
+        [one.promotion for one in promotions(connection).values() if not one.withdrawn],
+        lasted(connection),
+        vat_table(connection),
+    )
+
+
 def name_width(connection: Connection) -> int:
     """Return how many characters a fiscal name has on the chain's narrowest printer."""
     kept = connection.execute(
