@@ -7,12 +7,15 @@ removes that file first.
 """
 
 import argparse
+import datetime as dt
 import os
 import platform
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -38,6 +41,30 @@ WRONGS = ("lost", "doubled", "corrupt", "stuck")
 SIZES: tuple[Size, ...] = ("short", "ci", "release")
 
 PACKAGES = ("aiohttp", "automerge", "cryptography", "hypothesis", "msgspec", "uvloop", "zstandard")
+
+
+class Slice(msgspec.Struct):
+    """What a part did in one go."""
+
+    commit: str
+    began: str
+    """UTC."""
+
+    cases: int = 0
+    seconds: float = 0.0
+
+
+class Enough(Exception):
+    """The time given is over; what is done stands aside, and `--resume` goes on from there."""
+
+
+class _Time:
+    until: float | None = None
+
+
+def stop_after(minutes: float | None) -> None:
+    """Have a part end, at the next point from which it can go on, once so many minutes are over."""
+    _Time.until = None if minutes is None else time.monotonic() + 60 * minutes
 
 
 class Told(msgspec.Struct, kw_only=True):
@@ -75,6 +102,9 @@ class Told(msgspec.Struct, kw_only=True):
     notes: list[str] = []
     """Sentences for the report: commands that play a failure again, figures worth a line."""
 
+    slices: list[Slice] = []
+    """How it was made: one, or several of other days."""
+
     @property
     def failed(self) -> bool:
         """Whether anything at all went wrong."""
@@ -83,6 +113,20 @@ class Told(msgspec.Struct, kw_only=True):
     def count(self, fault: str, times: int = 1) -> None:
         """Note that a fault happened."""
         self.faults[fault] = self.faults.get(fault, 0) + times
+
+    def add(self, lost: int, doubled: int, corrupt: int, stuck: int) -> None:
+        """Add to what went wrong."""
+        self.lost += lost
+        self.doubled += doubled
+        self.corrupt += corrupt
+        self.stuck += stuck
+
+    def _close_slice(self) -> None:
+        """Have the last slice say what was done in it."""
+        if self.slices:
+            before, last = self.slices[:-1], self.slices[-1]
+            last.cases = self.cases - sum(one.cases for one in before)
+            last.seconds = round(self.seconds - sum(one.seconds for one in before), 1)
 
     def take(self, found: Mapping[str, Sequence[str]], seed: int) -> None:
         """Add sentences on what is lost, doubled, corrupt or stuck, and the seed that shows it."""
@@ -96,14 +140,22 @@ class Told(msgspec.Struct, kw_only=True):
     def keep(self, out: Path) -> dict[str, Any]:
         """Write the finished telling at `out`, forget what was half done, and return it."""
         self.versions = versions() | self.versions
+        self._close_slice()
         _write(out, self)
         part_of(out).unlink(missing_ok=True)
         told: dict[str, Any] = msgspec.to_builtins(self)
         return told
 
     def set_aside(self, out: Path) -> None:
-        """Write how far this part has come, to go on from there."""
+        """Write how far this part has come, to go on from there.
+
+        Raises:
+            Enough: The time given is over.
+        """
+        self._close_slice()
         _write(part_of(out), self)
+        if _Time.until is not None and time.monotonic() > _Time.until:
+            raise Enough
 
 
 def part_of(out: Path) -> Path:
@@ -116,13 +168,20 @@ def begun(name: str, size: Size, seed: int, out: Path) -> Told:
 
     `cases` says how many are done; `seconds` what they took.
     """
-    fresh = Told(name=name, size=size, seeds=[seed])
+    told = half_done(out)
+    if told is None or (told.name, told.size, told.seeds[:1]) != (name, size, [seed]):
+        told = Told(name=name, size=size, seeds=[seed])
+    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M")
+    told.slices.append(Slice(commit(), now))
+    return told
+
+
+def half_done(out: Path) -> Told | None:
+    """Return what stands half done, of whatever run; None if nothing does."""
     try:
-        known = msgspec.json.decode(part_of(out).read_bytes(), type=Told)
+        return msgspec.json.decode(part_of(out).read_bytes(), type=Told)
     except (OSError, msgspec.MsgspecError):
-        return fresh
-    same = (known.name, known.size, known.seeds[:1]) == (name, size, [seed])
-    return known if same else fresh
+        return None
 
 
 def bar(items: Iterable[T], what: str, total: int, done: int = 0) -> Iterator[T]:
@@ -143,19 +202,27 @@ def bar(items: Iterable[T], what: str, total: int, done: int = 0) -> Iterator[T]
             shown.advance(task)
 
 
-def versions() -> dict[str, str]:
-    """Name what was tried and on what."""
-    commit = subprocess.run(
+def commit() -> str:
+    """Name the commit that is tried, and whether the tree is another."""
+    said = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=12"],
         cwd=Path(__file__).parent,
         capture_output=True,
         text=True,
         check=False,
     )
+    return said.stdout.strip() or version("karb")
+
+
+def versions() -> dict[str, str]:
+    """Name what was tried and on what."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        (source,) = db.execute("SELECT sqlite_source_id()").fetchone()
     return {
-        "karb": commit.stdout.strip() or version("karb"),
+        "karb": commit(),
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
+        "sqlite source": source,
         "kernel": platform.release(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     } | {name: version(name) for name in PACKAGES}

@@ -1,24 +1,30 @@
 """All of the proof, and one report: `make proof ARGS="--size ci"`.
 
     python -m tests.prove --size ci|release [--seed N] [--resume] [--only crash,kills] [--keep]
+    python -m tests.prove --size release --resume --minutes 120     # a slice; go on another day
+    python -m tests.prove --bug "signatures"                        # a known bug: it must be red
 
 Parts write what they saw under `proof/SIZE/`, one JSON file each; with `--resume` finished parts
-are taken as they are, and an unfinished one goes on. The report stands beside them as Markdown
-and JSON, with `--keep` in `docs/`, too. Status 1 if anything is lost, doubled, corrupt or stuck,
-a known bug was not caught, or a part did less than its size aims at.
+are taken as they are, and an unfinished one goes on, whatever commit it was begun on: the report
+names the commit of each slice. The report stands beside them as Markdown and JSON, with `--keep`
+in `docs/`, too. Status 1 if anything is lost, doubled, corrupt or stuck, a known bug was not
+caught, or a part did less than its size aims at.
 """
 
 import argparse
 import datetime as dt
+import os
 import shutil
+import subprocess
 import sys
+import tempfile
 import traceback
 from importlib import import_module
 from pathlib import Path
 
 import msgspec
 
-from tests.proof import SIZES, WRONGS, Told, part_of, versions
+from tests.proof import SIZES, WRONGS, Enough, Told, half_done, part_of, stop_after, versions
 
 PARTS = {
     "crash": ("tests.crash.proof", "power cuts of edge and central on a simulated disk"),
@@ -36,6 +42,16 @@ AIMS = {
     "release": {"crash": 1_000_000, "simulation": 20_000, "kills": 2_000},
 }
 """Least cases of a part."""
+
+LARGER = {
+    "crash": 1_000_000 / 150_000,
+    "simulation": 20_000 / 300,
+    "kills": 2_000 / 60,
+    "cuts": 3,
+    "decoders": 10,
+    "bugs": 1,
+}
+"""How many times what `ci` does `release` does."""
 
 ROOT = Path(__file__).parents[1]
 
@@ -71,6 +87,8 @@ def prove(size, seed, folder: Path, only=tuple(PARTS), *, resume=False) -> Repor
         if not _finished(out, size, seed):
             try:
                 import_module(PARTS[name][0]).main(size, seed, out)
+            except Enough:
+                break
             except Exception:  # noqa: BLE001 - the other parts go on; this one is not there
                 traceback.print_exc()
     return reported(size, seed, folder)
@@ -80,10 +98,16 @@ def reported(size, seed, folder: Path) -> Report:
     """Read what the parts wrote, write the report."""
     parts = {}
     for name in PARTS:
-        told = _finished(folder / f"{name}.json", size, seed)
+        out = folder / f"{name}.json"
+        told = _finished(out, size, seed) or _of_this_run(half_done(out), size, seed)
         if told is not None:
             parts[name] = told
     missing = [f"{name}: not run" for name in PARTS if name not in parts]
+    missing += [
+        f"{name}: not finished, {told.cases:,} cases; go on with --resume"
+        for name, told in parts.items()
+        if part_of(folder / f"{name}.json").exists()
+    ]
     missing += [
         f"{name}: {parts[name].cases:,} cases, aimed at {least:,}"
         for name, least in AIMS[size].items()
@@ -116,8 +140,18 @@ def as_markdown(report: Report) -> str:
             f"| {name} | {PARTS[name][1]} | {told.cases:,} | {wrongs} | {told.seconds:,.0f} |"
         )
     lines += ["", *[f"- {line}" for line in report.missing], ""]
+    if report.size == "ci":
+        lines += [_release_takes(report), ""]
     for name, told in report.parts.items():
         lines += [f"## {name}", "", f"Seeds: first {told.seeds[0]}" + _failed(told.seeds[1:]), ""]
+        if sqlite := told.versions.get("sqlite"):
+            lines += [f"SQLite {sqlite}, the library behind Python's own `sqlite3`.", ""]
+        lines += [
+            f"- {one.cases:,} cases in {one.seconds:,.0f} s, begun {one.began} UTC, on commit "
+            f"{one.commit}"
+            for one in told.slices
+        ]
+        lines += [""] if told.slices else []
         lines += ["| what happened | times |", "|---|--:|"]
         lines += [f"| {fault} | {times:,} |" for fault, times in sorted(told.faults.items())]
         lines += ["", *[f"- {' '.join(note.split())}" for note in told.notes], ""]
@@ -129,7 +163,33 @@ def as_markdown(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _release_takes(report):
+    """Say how long the release size takes here, by the rates of this run."""
+    takes = {
+        name: told.seconds * LARGER[name] / 3600
+        for name, told in report.parts.items()
+        if told.seconds
+    }
+    each = ", ".join(f"{name} {hours:.1f} h" for name, hours in takes.items())
+    return (
+        f"At these rates `--size release` takes {sum(takes.values()):.1f} hours on this machine: "
+        f"{each}. `--minutes N --resume` does it in slices."
+    )
+
+
+def _commits(report):
+    return sorted({one.commit for told in report.parts.values() for one in told.slices})
+
+
 def _verdict(report):
+    said = _went(report)
+    commits = _commits(report)
+    if len(commits) > 1:
+        said += f" It was made on {len(commits)} commits ({', '.join(commits)}), slice by slice."
+    return said
+
+
+def _went(report):
     if any(told.failed for told in report.parts.values()):
         return "**It failed.**"
     said = "Nothing was lost, doubled, corrupt or stuck"
@@ -145,7 +205,37 @@ def _finished(out: Path, size, seed) -> Told | None:
         told = msgspec.json.decode(out.read_bytes(), type=Told)
     except (OSError, msgspec.MsgspecError):
         return None
+    return _of_this_run(told, size, seed)
+
+
+def _of_this_run(told, size, seed):
+    if told is None:
+        return None
     return told if (told.size, told.seeds[:1]) == (size, [seed]) else None
+
+
+def _with_bug(words, seed, asked) -> int:
+    """Run this very command on a copy of the tree that has a known bug."""
+    from tests.bugs import known, proof  # noqa: PLC0415 - only here
+
+    found = [bug for bug in known.BUGS if words in bug.name]
+    if len(found) != 1:
+        names = "; ".join(bug.name for bug in known.BUGS)
+        asked.error(f"--bug {words!r}: expected words of one of these: {names}")
+    (bug,) = found
+    part = next(name for name, (module, _) in PARTS.items() if module == bug.by)
+    with tempfile.TemporaryDirectory(prefix="karb-bug-") as folder:
+        tree = proof.infected(bug, Path(folder))
+        command = [sys.executable, "-m", "tests.prove", "--size", "short", "--only", part]
+        env = os.environ | {"PYTHONPATH": str(tree), "PYTHONSAFEPATH": ""}
+        for number in range(bug.seeds):
+            print(f"With the bug {bug.name!r}, seed {seed + number}:", flush=True)
+            status = subprocess.run(
+                [*command, "--seed", str(seed + number)], cwd=tree, env=env, check=False
+            ).returncode
+            if status:
+                return status
+    return 0
 
 
 def _command() -> int:
@@ -155,12 +245,17 @@ def _command() -> int:
     asked.add_argument("--only", default=",".join(PARTS), metavar="PART,…")
     asked.add_argument("--resume", action="store_true", help="go on where it was interrupted")
     asked.add_argument("--keep", action="store_true", help="put the report into docs/")
+    asked.add_argument("--minutes", type=float, metavar="N", help="end after so long, to go on")
+    asked.add_argument("--bug", metavar="WORDS", help="put a known bug in: what has to catch it")
     words = asked.parse_args()
+    if words.bug:
+        return _with_bug(words.bug, words.seed, asked)
     only = words.only.split(",")
     unknown = set(only) - set(PARTS)
     if unknown:
         asked.error(f"--only {', '.join(sorted(unknown))}: expected some of {', '.join(PARTS)}")
     folder = ROOT / "proof" / words.size
+    stop_after(words.minutes)
     report = prove(words.size, words.seed, folder, only, resume=words.resume)
     if words.keep:
         docs = ROOT / "docs"

@@ -1,5 +1,11 @@
+import pytest
+
 from tests import prove
-from tests.proof import Told, begun, part_of
+from tests.crash import proof as crash
+from tests.decoders import fuzz
+from tests.processes import cuts, kills
+from tests.proof import Enough, Told, begun, part_of, stop_after
+from tests.simulation import proof as simulation
 
 
 def test_an_interrupted_part_goes_on_and_another_run_begins_afresh(tmp_path):
@@ -8,8 +14,10 @@ def test_an_interrupted_part_goes_on_and_another_run_begins_afresh(tmp_path):
     told.cases, told.lost = 12, 1
     told.count("torn write", 3)
     told.set_aside(out)
-    assert begun("crash", "ci", 7, out) == told
-    assert begun("crash", "ci", 8, out) == Told(name="crash", size="ci", seeds=[8])
+    again = begun("crash", "ci", 7, out)
+    assert (again.cases, again.lost, again.faults) == (12, 1, {"torn write": 3})
+    assert [one.cases for one in again.slices] == [12, 0]
+    assert begun("crash", "ci", 8, out).faults == {}
     assert begun("crash", "short", 7, out).cases == 0
     part_of(out).write_bytes(b"{")
     assert begun("crash", "ci", 7, out).cases == 0
@@ -17,6 +25,37 @@ def test_an_interrupted_part_goes_on_and_another_run_begins_afresh(tmp_path):
     assert (kept["faults"], kept["lost"], told.failed) == ({"torn write": 3}, 1, True)
     assert not part_of(out).exists()
     assert out.exists()
+
+
+def test_slices_of_several_commits_are_one_report_that_says_so(tmp_path):
+    out = tmp_path / "crash.json"
+    told = begun("crash", "release", 7, out)
+    told.cases, told.seconds = 400_000, 100.0
+    told.slices[0].commit = "aaa"
+    stop_after(0)
+    try:
+        with pytest.raises(Enough):
+            told.set_aside(out)
+    finally:
+        stop_after(None)
+    report = prove.reported("release", 7, tmp_path)
+    assert "crash: not finished, 400,000 cases; go on with --resume" in report.missing
+    told = begun("crash", "release", 7, out)
+    told.cases, told.seconds = 1_000_000, 250.0
+    told.slices[1].commit = "bbb"
+    told.keep(out)
+    text = prove.as_markdown(prove.reported("release", 7, tmp_path))
+    assert "It was made on 2 commits (aaa, bbb)" in text
+    assert "400,000 cases in 100 s" in text
+    assert "600,000 cases in 150 s" in text
+
+
+def test_how_much_larger_a_release_is():
+    assert prove.LARGER["crash"] == crash.CUTS["release"] / crash.CUTS["ci"]
+    assert prove.LARGER["simulation"] == simulation.SEEDS["release"] / simulation.SEEDS["ci"]
+    assert prove.LARGER["kills"] == kills.KILLS["release"] / kills.KILLS["ci"]
+    assert prove.LARGER["cuts"] == cuts.STRIDE["ci"] / cuts.STRIDE["release"]
+    assert prove.LARGER["decoders"] == fuzz.INPUTS["release"] / fuzz.INPUTS["ci"]
 
 
 def test_the_report_says_what_is_missing_and_what_went_wrong(tmp_path):

@@ -9,6 +9,14 @@ class LedgerUnavailable(LedgerError):
     """The database cannot be opened, written or read."""
 
 
+class OutcomeUnknown(LedgerUnavailable):
+    """The disk failed in such a way that only the next start can tell what was stored."""
+
+
+class MaybePutBack(LedgerUnavailable):
+    """The copy is in place, and the disk did not say that it keeps it: look, or do it again."""
+
+
 class UnknownDatabase(LedgerError):
     """The database address is of a kind this version does not take."""
 

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, TypeAlias, TypeVar
 
@@ -116,14 +117,19 @@ class Ledger:
                 (cursor.hlc for s, cursor in cursors.items() if s.node == own.node), default=0
             )
             ledger = cls(database, connection, state, witness, now_ms)
-        except (DBAPIError, ValueError, TypeError) as error:
+        except (DBAPIError, OSError, ValueError, TypeError) as error:
             database.close()
             raise unusable(path, getattr(error, "orig", error)) from error
         except BaseException:
             database.close()
             raise
-        for work in (views.refresh, lives.announce, views.reapply, documents.share):
-            ledger._writer.submit(work).result()
+        try:
+            for work in (views.refresh, lives.announce, views.reapply, documents.share):
+                ledger._writer.submit(work).result()
+        except BaseException:
+            with suppress(DBAPIError):
+                ledger.close()
+            raise
         return ledger
 
     @property

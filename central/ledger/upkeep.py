@@ -5,7 +5,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from central.ledger import comparing, journal
-from central.ledger.errors import LedgerUnavailable, Refused
+from central.ledger.errors import LedgerUnavailable, MaybePutBack, Refused
 from central.ledger.ledger import Ledger
 from central.ledger.lives import RESTORED
 from central.ledger.tables import FACTS
@@ -131,7 +131,11 @@ async def backup(ledger: Ledger, file: str) -> dict[str, Any]:
             if seq > cursor.safe:
                 unit.cursors[stream] = Cursor(cursor.head, cursor.hlc, seq, cursor.frozen)
 
-    await ledger.write(work)
+    try:
+        await ledger.write(work)
+    except LedgerUnavailable:
+        _discard(target)
+        raise
     return {
         "file": file,
         "bytes": target.stat().st_size,
@@ -142,9 +146,9 @@ async def backup(ledger: Ledger, file: str) -> dict[str, Any]:
 
 def _copy(source: Path, target: Path) -> dict[StreamId, int]:
     partial = target.with_name(target.name + ".partial")
-    for ending in ("", *BESIDE):  # of an attempt that was cut off
-        partial.with_name(partial.name + ending).unlink(missing_ok=True)
     try:
+        for ending in ("", *BESIDE):  # of an attempt that was cut off
+            partial.with_name(partial.name + ending).unlink(missing_ok=True)
         os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         uri = f"file:{quote(str(source.absolute()))}?mode=ro"
         with (
@@ -171,9 +175,17 @@ def _copy(source: Path, target: Path) -> dict[StreamId, int]:
         partial.rename(target)
         _sync(target.parent)
     except (OSError, sqlite3.Error) as error:
-        partial.unlink(missing_ok=True)
+        _discard(target)
         raise LedgerUnavailable(f"{target}: {error}; no backup was made.") from error
     return heads
+
+
+def _discard(target: Path) -> None:
+    """Leave nothing of a backup that was not made."""
+    beside = [f"{target.name}.partial{ending}" for ending in ("", *BESIDE)]
+    for name in (target.name, f"{target.name}.keys", *beside):
+        with suppress(OSError):
+            target.with_name(name).unlink(missing_ok=True)
 
 
 def restore(file: Path, ledger: Path) -> dict[str, Any]:
@@ -181,7 +193,8 @@ def restore(file: Path, ledger: Path) -> dict[str, Any]:
 
     Raises:
         Refused: It is no sound ledger; nothing was changed.
-        LedgerUnavailable: It could not be put there.
+        LedgerUnavailable: It could not be put there; nothing was changed.
+        MaybePutBack: It is in place, and may be gone after a power cut.
     """
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as copy:
@@ -194,6 +207,7 @@ def restore(file: Path, ledger: Path) -> dict[str, Any]:
     if sound != "ok":
         raise Refused(f"{file}: is damaged ({sound}); take an older copy.")
     fresh = ledger.with_name(ledger.name + ".new")
+    replaced = False
     try:
         for ending in ("", *BESIDE):  # of an attempt that was cut off
             fresh.with_name(fresh.name + ending).unlink(missing_ok=True)
@@ -209,45 +223,69 @@ def restore(file: Path, ledger: Path) -> dict[str, Any]:
                 copy.executemany(f"INSERT OR IGNORE INTO person_keys VALUES ({marks})", rows)
             copy.commit()
         _sync(fresh)
-        aside = _keep_aside(ledger)
-        fresh.replace(ledger)
+        with _aside(ledger) as aside:
+            fresh.replace(ledger)
+            replaced = True
         _sync(ledger.parent)
     except (OSError, sqlite3.Error, msgspec.DecodeError) as error:
-        raise LedgerUnavailable(f"{file}: could not be put back ({error}).") from error
+        if replaced:
+            raise MaybePutBack(
+                f"{file}: was put in place, but the disk failed ({error}) and may not keep it. "
+                "Check the disk, and put it back again."
+            ) from error
+        raise LedgerUnavailable(
+            f"{file}: could not be put back ({error}). Nothing was changed."
+        ) from error
     return {"file": str(file), "streams": streams, "facts": facts, "aside": str(aside)}
 
 
-def _keep_aside(ledger: Path) -> Path:
-    """Keep what is there under another name as well; the name itself stays until it is replaced.
+@contextmanager
+def _aside(ledger: Path) -> Iterator[Path]:
+    """Keep what is there under another name as well, while another file takes its place.
 
-    What stands beside a ledger is gone when this returns: a WAL that a crash has left would be
-    taken for that of the file which takes its place, and tear it.
+    What stands beside a ledger is gone meanwhile: a WAL that a crash has left would be taken
+    for that of the file which takes its place, and tear it. It is there again if none does.
     """
     number = 1
     while (aside := ledger.with_name(f"before-restore-{number}")).exists():
         number += 1
     aside.mkdir(mode=0o700)
-    with suppress(sqlite3.Error):  # damaged: its parts are kept as they are
-        _fold(ledger)
-    for ending in ("", *BESIDE):
-        part = ledger.with_name(ledger.name + ending)
+    _fold(ledger)
+    parts = [ledger.with_name(ledger.name + ending) for ending in ("", *BESIDE)]
+    for part in parts:
         if part.exists():
             os.link(part, aside / part.name)
     _sync(aside)
     _sync(aside.parent)
-    for ending in BESIDE:
-        ledger.with_name(ledger.name + ending).unlink(missing_ok=True)
-    _sync(ledger.parent)
-    return aside
+    try:
+        for part in parts[1:]:
+            part.unlink(missing_ok=True)
+        _sync(ledger.parent)
+        yield aside
+    except OSError:
+        for part in parts[1:]:
+            if (aside / part.name).exists() and not part.exists():
+                os.link(aside / part.name, part)
+        raise
 
 
 def _fold(ledger: Path) -> None:
-    """Make a ledger that was cut off one file again, if it is sound."""
+    """Make a ledger that was cut off one file again, if it is sound.
+
+    Raises:
+        sqlite3.Error: The disk failed. A damaged one is left as it is: its parts are kept.
+    """
     if not any(ledger.with_name(ledger.name + ending).exists() for ending in BESIDE):
         return
     uri = ledger.absolute().as_uri()
-    with closing(sqlite3.connect(f"{uri}?mode=ro", uri=True)) as db:
-        sound = db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    try:
+        with closing(sqlite3.connect(f"{uri}?mode=ro", uri=True)) as db:
+            sound = db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) or 0
+        if code & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise
+        sound = False
     if sound:
         with closing(sqlite3.connect(f"{uri}?mode=rw", uri=True)) as db:
             db.execute("PRAGMA synchronous=FULL").fetchall()

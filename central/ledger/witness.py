@@ -50,8 +50,9 @@ class Witness:
 
     def note(self, incarnation: int, facts: int) -> None:
         """Note how much central has written. After each commit that wrote something."""
+        began = incarnation != self._now.incarnation
         self._now = Seen(incarnation, facts, 0)
-        self._write()
+        self._write(at_once=began)
 
     def close(self) -> None:
         """Note the orderly end, after the ledger was closed."""
@@ -79,7 +80,7 @@ class Witness:
         seen = self.before
         return bool(seen and seen.touched_ns and seen.touched_ns != self._ledger.stat().st_ctime_ns)
 
-    def _write(self) -> None:
+    def _write(self, *, at_once: bool = False) -> None:
         body = _FORM.pack(_MAGIC, *self._now)
         try:
             file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -87,6 +88,8 @@ class Witness:
             return  # next time the witness is just older
         try:
             os.pwrite(file, body + _SUM.pack(zlib.crc32(body)), 0)
+            if at_once:  # else a power cut leaves the life before, and another one begins
+                os.fsync(file)
         except OSError:
             pass
         finally:

@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from central.ledger import fences, journal, views
-from central.ledger.errors import LedgerUnavailable
+from central.ledger.errors import LedgerUnavailable, OutcomeUnknown
 from central.ledger.ingest import Incoming, Outcome, ingest
 from central.ledger.published import Published, members_of
 from central.ledger.unit import State, Unit
@@ -124,7 +124,7 @@ class Writer:
             self._ended = LedgerUnavailable("The ledger is closed; nothing was stored.")
         except BaseException as error:  # whatever it is, nobody may wait for this thread any more
             log.critical("the ledger's writing thread failed", exc_info=error)
-            self._ended = LedgerUnavailable(
+            self._ended = OutcomeUnknown(
                 f"The ledger's writing thread failed ({type(error).__name__}: {error}); what "
                 "it had in hand may be stored or not: look, or send it again."
             )
@@ -171,6 +171,7 @@ class Writer:
     def _commit(self, group: list[Job[Any] | Arrival]) -> None:
         unit = Unit(self._connection, self._state, self._now_ms())
         done: list[Callable[[], None]] = []
+        sealed = False
         try:
             with self._connection.begin():
                 for part in _together(group):
@@ -178,7 +179,10 @@ class Writer:
                 self._settle_lives(unit)
                 unit.flush()
                 journal.write_cursors(unit)
+                sealed = True
         except Exception as error:  # noqa: BLE001 - whoever waits is told
+            if sealed:
+                self._bury(error)
             failure = _told(error)
             for waiting in group:
                 if not waiting.answer.done():
@@ -191,6 +195,27 @@ class Writer:
             self._purge_wal()
         for answer in done:
             answer()
+
+    def _bury(self, error: Exception) -> None:
+        """Write over what a refused commit may have left in the WAL.
+
+        A flush that failed may have written all the same, and whoever starts from that file
+        (after a crash or a power cut) would find what was refused. What is committed next
+        takes the same place, so something is committed at once.
+
+        Raises:
+            OutcomeUnknown: That failed, too: the thread is to end, and a start looks.
+        """
+        code = getattr(getattr(error, "orig", error), "sqlite_errorcode", 0) or 0
+        if code & 0xFF == sqlite3.SQLITE_FULL:
+            return  # the end of it was never written
+        self._roll_back()
+        raw: Any = self._connection.connection.dbapi_connection
+        try:
+            (version,) = raw.execute("PRAGMA user_version").fetchone()
+            raw.execute(f"PRAGMA user_version = {version}")
+        except sqlite3.Error as worse:
+            raise OutcomeUnknown(f"{error}; and again: {worse}") from worse
 
     def _purge_wal(self) -> None:
         """Leave no page of a destroyed key in the WAL; a reader that looks on: next time."""
@@ -220,7 +245,10 @@ class Writer:
                     result = part.work(unit)
                     return [lambda: part.answer.set_result(result)]
                 return _ingest(unit, part)
-        except Exception as error:  # noqa: BLE001 - whoever waits is told
+        except Exception as error:
+            raw: Any = self._connection.connection.dbapi_connection
+            if not raw.in_transaction:
+                raise  # the disk failed, and SQLite has undone everything, not this job alone
             unit.restore(mark)
             failure = _told(error)
             return [

@@ -9,13 +9,14 @@ runs; what was there is kept.
 import os
 import shutil
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from edge.store.connection import StoreError, connect, connect_read_only
+from edge.store.connection import StoreError, connect, connect_read_only, is_damage
 from edge.store.verify import verify_file
 
 RESTORED = "restored"
@@ -27,6 +28,10 @@ BESIDE = ("-wal", "-shm", "-journal")
 
 class BadCopy(StoreError):
     """The file cannot be made, or is no copy that could be put back; says why."""
+
+
+class MaybePutBack(BadCopy):
+    """The copy is in place, and the disk did not say that it keeps it: look, or do it again."""
 
 
 class Copied(NamedTuple):
@@ -80,8 +85,10 @@ def copy(database: Path, target: Path) -> Copied:
         partial.rename(target)
         _sync(target.parent)
     except (OSError, sqlite3.Error) as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+        left = [target.name, f"{target.name}.keys", *(partial.name + e for e in ("", *BESIDE))]
+        for name in left:
+            with suppress(OSError):
+                target.with_name(name).unlink(missing_ok=True)
         raise BadCopy(f"{target}: no backup was made ({error}).") from error
     return Copied(str(target), target.stat().st_size, streams, facts)
 
@@ -96,9 +103,14 @@ def put_back(file: Path, database: Path, node: bytes) -> PutBack:
 
     Raises:
         BadCopy: It is no sound database of this node's; nothing was changed.
+        MaybePutBack: It is in place, and may be gone after a power cut.
     """
-    facts = _judge(file, node)
+    try:
+        facts = _judge(file, node)
+    except (OSError, sqlite3.Error) as error:
+        raise BadCopy(f"{file}: cannot be read ({error}). Nothing was changed.") from error
     fresh = database.with_name(database.name + ".new")
+    replaced = False
     try:
         for ending in ("", *BESIDE):  # of an attempt that was cut off
             fresh.with_name(fresh.name + ending).unlink(missing_ok=True)
@@ -116,11 +128,17 @@ def put_back(file: Path, database: Path, node: bytes) -> PutBack:
             db.commit()
             db.execute("PRAGMA journal_mode = DELETE").fetchall()
         _sync(fresh)
-        aside = _keep_aside(database)
-        fresh.replace(database)
+        with _aside(database) as aside:
+            fresh.replace(database)
+            replaced = True
         _sync(database.parent)
     except (OSError, sqlite3.Error, msgspec.DecodeError) as error:
-        raise BadCopy(f"{file}: could not be put back ({error}).") from error
+        if replaced:
+            raise MaybePutBack(
+                f"{file}: was put in place, but the disk failed ({error}) and may not keep it. "
+                "Check the disk, and put it back again."
+            ) from error
+        raise BadCopy(f"{file}: could not be put back ({error}). Nothing was changed.") from error
     return PutBack(str(file), facts, str(aside))
 
 
@@ -144,36 +162,51 @@ def _judge(file: Path, node: bytes) -> int:
     return verdict.facts
 
 
-def _keep_aside(database: Path) -> Path:
-    """Keep what is there under another name as well; the name itself stays until it is replaced.
+@contextmanager
+def _aside(database: Path) -> Iterator[Path]:
+    """Keep what is there under another name as well, while another file takes its place.
 
-    What stands beside a database is gone when this returns: a WAL that a crash has left would
-    be taken for that of the file which takes its place, and tear it.
+    What stands beside a database is gone meanwhile: a WAL that a crash has left would be taken
+    for that of the file which takes its place, and tear it. It is there again if none does.
     """
     number = 1
     while (aside := database.with_name(f"before-restore-{number}")).exists():
         number += 1
     aside.mkdir(mode=0o700)
-    with suppress(sqlite3.Error):  # damaged: its parts are kept as they are
-        _fold(database)
-    for ending in ("", *BESIDE):
-        part = database.with_name(database.name + ending)
+    _fold(database)
+    parts = [database.with_name(database.name + ending) for ending in ("", *BESIDE)]
+    for part in parts:
         if part.exists():
             os.link(part, aside / part.name)
     _sync(aside)
     _sync(aside.parent)
-    for ending in BESIDE:
-        database.with_name(database.name + ending).unlink(missing_ok=True)
-    _sync(database.parent)
-    return aside
+    try:
+        for part in parts[1:]:
+            part.unlink(missing_ok=True)
+        _sync(database.parent)
+        yield aside
+    except OSError:
+        for part in parts[1:]:
+            if (aside / part.name).exists() and not part.exists():
+                os.link(aside / part.name, part)
+        raise
 
 
 def _fold(database: Path) -> None:
-    """Make a database that was cut off one file again, if it is sound."""
+    """Make a database that was cut off one file again, if it is sound.
+
+    Raises:
+        sqlite3.Error: The disk failed. A damaged one is left as it is: its parts are kept.
+    """
     if not any(database.with_name(database.name + ending).exists() for ending in BESIDE):
         return
-    with closing(connect_read_only(database)) as db:
-        sound = db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    try:
+        with closing(connect_read_only(database)) as db:
+            sound = db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+        sound = False
     if sound:
         with closing(connect(database)) as db:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -122,6 +122,9 @@ class Figures(NamedTuple):
     articles: int
 
 
+_TURN = "turn"
+"""Key in ``meta``: how many commits have moved no head, and are told by this alone."""
+
 _Mark = tuple[Any, int, int, int]
 """Heads, incarnation, clock and own time, to go back to."""
 
@@ -150,6 +153,13 @@ class _Book:
         self._now: Reading | None = None
         """Of the group: its units are of one moment."""
         self._sealed: list[Head] = []
+        row = db.execute("SELECT value FROM meta WHERE key = ?", (_TURN,)).fetchone()
+        self._turn = int.from_bytes(row[0], "big") if row else 0
+        """Of the last commit that wrote something and moved no head."""
+
+        self._changes: int | None = None
+        """How many rows this connection had changed when the group began."""
+
         self.heads = self.journal.heads()
         """As committed: what a peer may be told is stored here."""
 
@@ -172,12 +182,15 @@ class _Book:
             self.shelf.begin()
         if self._now is None:
             self._now = self._clock.now()
+        if self._changes is None:
+            self._changes = self._db.total_changes
         self.views.touched.clear()
         self.purge = self.purge or (self._unit is not None and self._unit.destroyed)
         self._unit = Unit(self._db, self.journal, self._key, self._now, self.life, self.views)
         return self._unit
 
     def abandon(self) -> None:
+        self._changes = None
         self._back_to(self._group)
         self.shelf.abandon()
 
@@ -192,16 +205,26 @@ class _Book:
         self.journal.sign_now_and_then(self._key, self._clock.elapsed())
         self.shelf.seal(self.journal.places)
         self._sealed = self.journal.heads()
+        if self._sealed == self.heads and self._db.total_changes != self._changes:
+            # Nothing else would tell afterwards whether this commit is there.
+            self._turn += 1
+            value = self._turn.to_bytes(8, "big")
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_TURN, value))
 
     def survived(self, db: sqlite3.Connection) -> bool:
         held = {head.stream: head for head in Journal(db).heads()}
-        return bool(self._sealed) and all(held.get(h.stream) == h for h in self._sealed)
+        row = db.execute("SELECT value FROM meta WHERE key = ?", (_TURN,)).fetchone()
+        return (
+            bool(self._sealed)
+            and all(held.get(h.stream) == h for h in self._sealed)
+            and (int.from_bytes(row[0], "big") if row else 0) == self._turn
+        )
 
     def committed(self) -> None:
         self.heads = self._sealed
         self.shelf.committed()
         self._group = self._note()
-        self._now = None
+        self._now = self._changes = None
         self._clock.wrote(self.life.wrote_ms)
         self.purge = self.purge or (self._unit is not None and self._unit.destroyed)
         row = self.journal.held(self.life.stream(self._key.node))
@@ -273,9 +296,13 @@ class Store:
             )
         except (sqlite3.Error, OSError, SyncError, TypeError, ValueError) as error:
             raise unusable(path, error) from error
-        reader = await aiosqlite.connect(
-            f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None
-        )
+        try:
+            reader = await aiosqlite.connect(
+                f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None
+            )
+        except sqlite3.Error as error:
+            await writer.close()
+            raise unusable(path, error) from error
         await reader.execute("PRAGMA cache_size = -512")
         self = cls(path, key, store, writer, reader, witness)
         try:
@@ -549,6 +576,8 @@ class Store:
             await self.write(lambda unit: unit.move_base(planned))
         except prune.NotNow as why:
             return Pruned(left, 0, str(why))
+        except sqlite3.Error as error:  # it reads beside the writer
+            raise unusable(self.path, error) from error
         finally:
             parts.unlink(missing_ok=True)
         return Pruned(left + await self._drop(), len(planned.bases))

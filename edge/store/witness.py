@@ -17,7 +17,7 @@ import shutil
 import sqlite3
 import struct
 import zlib
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -59,14 +59,22 @@ class Witness:
         self._now = Seen(0, 0, 0, 0)
 
     def note(self, incarnation: int, seq: int) -> None:
-        """Note how far our stream has come. After each commit, from the writer's thread."""
-        if incarnation != self._now.incarnation:
+        """Note how far our stream has come. After each commit, from the writer's thread.
+
+        That a life began is on disk before anything is told in it: a witness of the life
+        before would take its WAL for another file's.
+        """
+        began = incarnation != self._now.incarnation
+        if began:
             before = self.before
             known = before.in_file if before and before.incarnation == incarnation else 0
             self._now = Seen(incarnation, seq, min(known, seq), 0)
         else:
             self._now = self._now._replace(seq=seq)
         self._write()
+        if began and self._file is not None:
+            with suppress(OSError):  # then `_stale` has to tell
+                os.fsync(self._file)
 
     def in_file(self) -> None:
         """Note that the main file has everything: the WAL was written back."""
@@ -113,7 +121,11 @@ class Witness:
         other = facts.place not in (b"", place(self._database))
         seen = self.before
         # A witness that never reached the disk tells of a life before: of that, then.
-        older = seen is not None and facts.lives.get(seen.incarnation, 0) < seen.in_file
+        older = (
+            seen is not None
+            and not _stale(facts, seen)
+            and facts.lives.get(seen.incarnation, 0) < seen.in_file
+        )
         wal = self._database.with_name(self._database.name + "-wal")
         doubted = wal.exists() and wal.stat().st_size
         torn = False
@@ -164,6 +176,9 @@ class _Told(NamedTuple):
     lives: dict[int, int]
     """Incarnations to how far their streams come."""
 
+    life: int
+    """The incarnation of now."""
+
 
 def _main_file(path: Path, *, immutable: bool = True) -> _Told | None:
     """Return what the file tells of itself; None: unreadable.
@@ -175,6 +190,7 @@ def _main_file(path: Path, *, immutable: bool = True) -> _Told | None:
     try:
         with closing(connect_read_only(path, immutable=immutable)) as db:
             row = db.execute("SELECT value FROM meta WHERE key = 'place'").fetchone()
+            now = db.execute("SELECT value FROM meta WHERE key = 'incarnation'").fetchone()
             lives: dict[int, int] = {}
             for id_, incarnation in db.execute("SELECT id, incarnation FROM streams").fetchall():
                 (last,) = db.execute(
@@ -182,7 +198,8 @@ def _main_file(path: Path, *, immutable: bool = True) -> _Told | None:
                     whole(id_),
                 ).fetchone()
                 lives[incarnation] = max(lives.get(incarnation, 0), last or 0)
-            return _Told(row[0] if row else b"", lives)
+            life = int.from_bytes(now[0], "big") if now else 0
+            return _Told(row[0] if row else b"", lives, life)
     except (sqlite3.Error, TypeError, ValueError, OSError):
         return None
 
@@ -203,7 +220,13 @@ def _fits(path: Path, seen: Seen | None) -> bool:
         if found is None or seen is None:
             return found is not None
         # Pages of two files can make a whole that SQLite finds sound: then the facts tell.
-        return found.lives.get(seen.incarnation, 0) >= seen.seq and verify_file(copy).sound
+        whole = _stale(found, seen) or found.lives.get(seen.incarnation, 0) >= seen.seq
+        return whole and verify_file(copy).sound
+
+
+def _stale(file: _Told, seen: Seen) -> bool:
+    """Whether the witness tells of a life that had ended: what it says is of no use then."""
+    return file.life != seen.incarnation and seen.incarnation in file.lives
 
 
 def _free_name(path: Path) -> Path:

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
@@ -177,9 +178,13 @@ def _open(path: Path) -> bytes | str:
 def _digest(files: Mapping[str, bytes]) -> bytes:
     made = blake2b(digest_size=16)
     for name, raw in files.items():
-        made.update(f"{name} {len(raw)} ".encode())
-        made.update(raw)
+        made.update(name.encode() + b" " + _of(raw))
     return made.digest()
+
+
+@lru_cache(maxsize=256)
+def _of(raw: bytes) -> bytes:
+    return blake2b(raw, digest_size=16).digest()
 
 
 def cut(

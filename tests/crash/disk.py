@@ -23,7 +23,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -35,7 +35,10 @@ _OK, _FULL, _CANTOPEN = 0, 13, 14
 _IOERR = 10
 _CODES = {"read": 1, "write": 3, "sync": 4, "truncate": 6, "delete": 10}
 _CREATE, _WAL_OR_JOURNAL = 0x4, 0x800 | 0x80000 | 0x4000
-_PLAIN = ("open", "pwrite", "fsync", "rename", "replace", "link", "unlink", "remove", "mkdir")
+_PLAIN = (
+    *("open", "pwrite", "sendfile", "fsync", "rename", "replace", "link", "unlink", "remove"),
+    "mkdir",
+)
 
 
 class Op(NamedTuple):
@@ -75,14 +78,18 @@ class Fault:
     calls: int = 0
     struck: int = 0
     healed: bool = False
+    hits: list[str] = field(default_factory=list)
+    """What failed first: the kind of call, and the file."""
 
-    def strikes(self, kind: str) -> bool:
+    def strikes(self, kind: str, name: str = "") -> bool:
         """Count a call; say whether it fails."""
-        if self.healed or (self.error == errno.ENOSPC and kind not in ("write", "open")):
+        if self.healed or (self.error == errno.ENOSPC and kind not in ("write", "make")):
             return False
         self.calls += 1
         hit = self.calls >= self.at if self.for_ever else self.calls == self.at
         self.struck += hit
+        if hit and not self.hits:
+            self.hits.append(f"{kind} {name}")
         return hit
 
 
@@ -125,10 +132,10 @@ class Disk:
             self.catch_up()
             self.log.append(Op("said", told=told))
 
-    def fails(self, kind: str) -> bool:
+    def fails(self, kind: str, name: str = "") -> bool:
         """Whether this call is to fail."""
         with self._lock:
-            return self.fault is not None and self.fault.strikes(kind)
+            return self.fault is not None and self.fault.strikes(kind, name)
 
     def opened(self, name: str, *, made: bool, plain: bool) -> int:
         """Note a file that was opened, perhaps made, perhaps emptied."""
@@ -301,7 +308,7 @@ class _Open(NamedTuple):
     file: int
     methods: _Methods
     folder: str | None
-    """To be synced with the file, which was made just now."""
+    """To be synced with the file, which may have been made just now."""
 
 
 class _Shim:
@@ -352,9 +359,9 @@ class _Shim:
         ours = disk.name(path) if disk and path else ""
         if not ours or disk is None:
             return self._open(ctypes.addressof(self.true.contents), name, file, flags, out)
-        if disk.fails("open"):
-            return _CANTOPEN
         there = os.path.exists(path)
+        if disk.fails("open" if there else "make", ours):
+            return _CANTOPEN
         code = self._open(ctypes.addressof(self.true.contents), name, file, flags, out)
         made = not there and bool(flags & _CREATE)
         handle = ctypes.cast(file, ctypes.POINTER(_File)).contents
@@ -377,7 +384,9 @@ class _Shim:
             )
             self._known[theirs] = (true, patched)
         true, patched = self._known[theirs]
-        folder = os.path.dirname(ours) if made and flags & _WAL_OR_JOURNAL else None
+        # As the unix VFS does: whoever may have made it syncs its name with its first sync.
+        names = flags & _CREATE and flags & _WAL_OR_JOURNAL
+        folder = os.path.dirname(ours) if names else None
         self._files[file] = _Open(disk, number, true, folder)
         handle.methods = ctypes.pointer(patched)
         return code
@@ -393,14 +402,14 @@ class _Shim:
 
     def read(self, file: int, into: int, count: int, at: int) -> int:
         known = self._files[file]
-        if known.disk.fails("read"):
+        if known.disk.fails("read", str(known.file)):
             return _IOERR | _CODES["read"] << 8
         return known.methods[1](file, into, count, at)
 
     def write(self, file: int, source: int, count: int, at: int) -> int:
         disk, number, methods, _ = self._files[file]
         data = ctypes.string_at(source, count)
-        if disk.fails("write"):
+        if disk.fails("write", str(number)):
             half = data[: count // 2 // 512 * 512]  # what fitted, or came before the bad block
             if half and methods[2](file, source, len(half), at) == _OK:
                 disk.write(number, at, half)
@@ -413,7 +422,7 @@ class _Shim:
 
     def truncate(self, file: int, size: int) -> int:
         disk, number, methods, _ = self._files[file]
-        if disk.fails("truncate"):
+        if disk.fails("truncate", str(number)):
             return _IOERR | _CODES["truncate"] << 8
         code = methods[3](file, size)
         if code == _OK:
@@ -423,7 +432,7 @@ class _Shim:
     def sync(self, file: int, flags: int) -> int:
         known = self._files[file]
         disk, number, methods, folder = known
-        if disk.fails("sync"):
+        if disk.fails("sync", str(number)):
             disk.sync(number, lost=True)
             return _IOERR | _CODES["sync"] << 8
         code = methods[4](file, flags)
@@ -437,7 +446,7 @@ class _Shim:
     def delete(self, _vfs: int, name: int, sync: int) -> int:
         disk = self.disk
         ours = disk.name(ctypes.string_at(name)) if disk else ""
-        if ours and disk and disk.fails("delete"):
+        if ours and disk and disk.fails("delete", ours):
             return _IOERR | _CODES["delete"] << 8
         code = self._delete(ctypes.addressof(self.true.contents), name, sync)
         if code == _OK and ours and disk:
@@ -479,21 +488,50 @@ def recorded(root: Path, seed: int | None = None) -> Iterator[Disk]:
             raise disk.broken
 
 
+class _Raw(io.FileIO):
+    """A file that Python writes: a write may fail, and half of it is then there."""
+
+    failing: Callable[[], None]
+
+    def write(self, data: Any) -> int:
+        """Write, or a half of it and fail."""
+        try:
+            self.failing()
+        except OSError:
+            whole = memoryview(data).cast("B")
+            super().write(whole[: len(whole) // 2])
+            raise
+        return super().write(data)
+
+
+def _file(
+    path: Any, mode: str, failing: Callable[[], None], buffering: int = -1, *more: Any, **named: Any
+) -> Any:
+    """Open a file for writing as `open` does."""
+    below = {key: named.pop(key) for key in ("closefd", "opener") if key in named}
+    raw = _Raw(path, mode.replace("b", "").replace("t", ""), **below)
+    raw.failing = failing
+    if not buffering:
+        return raw
+    buffered = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
+    return buffered if "b" in mode else io.TextIOWrapper(buffered, *more, **named)
+
+
 def _watch(disk: Disk) -> None:  # noqa: C901, PLR0915 - one small stand-in for each call
     """Look over the shoulder of `os`."""
     descriptors: dict[int, str] = {}
 
     def failing(kind: str, name: str) -> None:
-        if name and disk.fails(kind):
+        if name and disk.fails(kind, name):
             error = disk.fault.error if disk.fault else errno.EIO
             raise OSError(error, os.strerror(error), name)
 
     def opened(path: Any, flags: int, *more: Any, **named: Any) -> int:
         name = "" if named.get("dir_fd") is not None else disk.name(path)
         writes = bool(flags & (os.O_WRONLY | os.O_RDWR))
-        if name and writes:
-            failing("open", name)
         made = bool(name) and not os.path.exists(path)
+        if name and writes:
+            failing("make" if made else "open", name)
         descriptor: int = _OS["open"](path, flags, *more, **named)
         descriptors.pop(descriptor, None)
         if name or os.path.abspath(os.fsdecode(path)) + "/" == disk.root:
@@ -503,17 +541,38 @@ def _watch(disk: Disk) -> None:  # noqa: C901, PLR0915 - one small stand-in for 
         return descriptor
 
     def built_in(path: Any, mode: str = "r", *more: Any, **named: Any) -> Any:
-        name = "" if isinstance(path, int) else disk.name(path)
+        known = isinstance(path, int)
+        name = descriptors.get(path, "") if known else disk.name(path)
         writes = any(letter in mode for letter in "wax+")
-        if name and writes:
-            failing("write", name)
-        made = bool(name) and not os.path.exists(path)
-        file = _OPEN(path, mode, *more, **named)
-        if name:
+        made = bool(name) and not known and not os.path.exists(path)
+        if not known:
+            failing("read" if not writes else "make" if made else "open", name)
+        if not name or not writes or disk.fault is None:
+            file = _OPEN(path, mode, *more, **named)
+        else:
+            file = _file(path, mode, lambda: failing("write", name), *more, **named)
+        if not known:
+            descriptors.pop(file.fileno(), None)
+        if name and not known:
             descriptors[file.fileno()] = name
             if writes:
                 disk.opened(name, made=made, plain=True)
         return file
+
+    def sendfile(into: int, source: int, offset: int, count: int) -> int:
+        try:
+            failing("write", descriptors.get(into, ""))
+        except OSError:  # half of it fitted, or came before the bad block
+            half = min(count, os.fstat(source).st_size - (offset or 0)) // 2
+            if half > 0:
+                _OS["sendfile"](into, source, offset, half)
+            raise
+        sent: int = _OS["sendfile"](into, source, offset, count)
+        return sent
+
+    def mkdir(path: Any, *more: Any, **named: Any) -> None:
+        failing("make", "" if named.get("dir_fd") is not None else disk.name(path))
+        _OS["mkdir"](path, *more, **named)
 
     def pwrite(descriptor: int, data: bytes, at: int) -> int:
         name = descriptors.get(descriptor, "")
@@ -557,6 +616,7 @@ def _watch(disk: Disk) -> None:  # noqa: C901, PLR0915 - one small stand-in for 
             disk.unlinked(name)
 
     os.open, os.pwrite, os.fsync = opened, pwrite, fsync  # type: ignore[assignment]
+    os.sendfile, os.mkdir = sendfile, mkdir  # type: ignore[assignment]
     os.rename, os.replace, os.link = moved("rename"), moved("replace"), moved("link")  # type: ignore[assignment]
     os.unlink = os.remove = gone  # type: ignore[assignment]
     io.open = builtins.open = built_in  # type: ignore[assignment]

@@ -1,119 +1,204 @@
 """The disk fails at the n-th call, for every n: once, or from then on until it is mended.
 
-What was acknowledged must be there when the disk is well again and the shop has started anew,
-and also when the power is cut at that moment, with nothing kept that was not truly flushed: a
-sync that failed has lost what it was to write, whatever the next one says. What was refused must
-not come back, though the sync that failed has written all the same.
+What a scene does meanwhile (`SCENES`) is told plainly how it went. What was acknowledged must be
+there when the disk is well again and the program has started anew, and also when the power is
+cut at that moment, with nothing kept that was not truly flushed: a sync that failed has lost
+what it was to write, whatever the next one says. What was refused must not come back, though the
+sync that failed has written all the same. What is unknown may be either; nothing is half there.
 """
 
-import asyncio
-from contextlib import closing
+import errno
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
-import edge.store.writer as writer_module
-from edge.store.connection import OutcomeUnknown, StoreError, connect_read_only
-from tests.crash import shop
-from tests.crash.cuts import Seen
-from tests.crash.disk import Disk, Fault, recorded
+from tests.crash.cuts import Seen, Told
+from tests.crash.disk import SPARE, Disk, Fault, recorded
 from tests.crash.image import Plug, lay
 from tests.crash.trial import room
 
-SALES = 12
-UNITS_A_CHECKPOINT = 4
+
+class Refused(NamedTuple):
+    """Somebody was told that nothing of this was stored."""
+
+    event: bytes
 
 
-def sweep(seed: int, error: int, *, for_ever: bool, every: int = 1, first: int = 1) -> Seen:
-    """Fail at each call of a short day of a shop, from `first` on, by steps of `every`.
+class Look(NamedTuple):
+    """A moment at which the power may go, or the program be killed: what must hold then."""
+
+    told: tuple[tuple[Any, ...], ...]
+    """Acknowledged."""
+
+    refused: tuple[bytes, ...]
+    state: str
+    """What else the scene knows of it."""
+
+
+@dataclass
+class Attempt:
+    """A scene on a disk that fails."""
+
+    disk: Disk
+    folder: Path
+    fault: Fault
+    rng: Random
+    told: Told
+    refused: list[bytes] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def arm(self) -> None:
+        """Let the disk fail from here on."""
+        self.disk.fault = self.fault
+
+    def heal(self) -> None:
+        """Mend the disk."""
+        self.fault.healed = True
+
+    def count(self, what: str) -> None:
+        """Count how something went."""
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+    def acknowledge(self, *words: tuple[Any, ...]) -> None:
+        """Note what somebody was told is done."""
+        self.told += words
+        self.counts["acknowledged"] = self.counts.get("acknowledged", 0) + len(words)
+
+    def refuse(self, *events: bytes, for_good: bool = True) -> None:
+        """Note what somebody was told is not stored; `for_good`: nobody tries it again."""
+        for event in events:
+            self.count("refused")
+            self.disk.say(Refused(event))
+            if for_good:
+                self.refused.append(event)
+
+    def look(self, state: str = "") -> None:
+        """Have what is left be judged as of now."""
+        self.disk.say(Look(tuple(self.told), tuple(self.refused), state))
+
+
+class Scene(NamedTuple):
+    """Something that is done on a disk that fails."""
+
+    around: Callable[[], AbstractContextManager[Any]]
+    before: Callable[[Path], Told]
+    """Lives what comes before, on a sound disk; returns what was acknowledged."""
+
+    act: Callable[[Attempt], None]
+    """Raises nothing: what goes wrong plainly is counted."""
+
+    judge: Callable[[Path, Look], Iterable[str]]
+    """Starts on what is left, and says what is wrong."""
+
+    come_back: Callable[[Path, Iterable[bytes]], Iterable[str]]
+    """Says which of what was refused is there."""
+
+
+def scenes() -> dict[str, Scene]:
+    """Return every scene by name."""
+    from tests.crash import failing_office, failing_shop  # noqa: PLC0415 - they import from here
+
+    return failing_shop.SCENES | failing_office.SCENES
+
+
+MODES = tuple((error, ever) for error in (errno.EIO, errno.ENOSPC) for ever in (False, True))
+"""Errors, and whether for ever."""
+
+
+def called(error: int, *, for_ever: bool) -> str:
+    """Name a mode."""
+    return f"{errno.errorcode[error]} {'from then on' if for_ever else 'once'}"
+
+
+def sweep(
+    name: str, seed: int, error: int, *, for_ever: bool, every: int = 1, first: int = 1
+) -> Seen:
+    """Fail at each call of a scene, from `first` on, by steps of `every`.
 
     Returns:
-        `cuts` counts the days; `faults` how they went.
+        `cuts` counts the attempts; `faults` how they went.
     """
     seen = Seen()
     at = first
     while True:
         fault = Fault(at, error, for_ever)
-        with room() as folder:
-            for what in _day(folder, seed, fault, seen):
-                seen.find(what, f"call {at}, error {error}, for ever {for_ever}, seed {seed}")
+        found = attempt(name, seed, fault, seen)
+        where = f"{name}: call {at} ({''.join(fault.hits)}), {called(error, for_ever=for_ever)}"
+        for what in found:
+            seen.find(what, f"{where}, seed {seed}")
         if not fault.struck:
             return seen
         seen.cuts += 1
         at += every
 
 
-def _day(folder: Path, seed: int, fault: Fault, seen: Seen) -> list[str]:
-    day, image = folder / "day", folder / "image"
-    day.mkdir()
-    image.mkdir()
-    told: list[tuple[Any, ...]] = []
-    seen.faults.setdefault("unknown", 0)
-    with (
-        shop.one_place(),
-        shop.in_order(),
-        shop.changed((writer_module, "CHECKPOINT_IDLE", UNITS_A_CHECKPOINT)),
-        recorded(day) as disk,
-    ):
-        refused = asyncio.run(_live(disk, day, seed, fault, told, seen))
-    seen.faults["refused"] = seen.faults.get("refused", 0) + len(refused)
-    seen.faults["acknowledged"] = seen.faults.get("acknowledged", 0) + len(told)
+def attempt(name: str, seed: int, fault: Fault, seen: Seen) -> list[str]:
+    """Play a scene once; return what is wrong."""
+    scene = scenes()[name]
+    content, told = before(name)
+    with room() as folder:
+        day = folder / "day"
+        day.mkdir()
+        lay(day, content)
+        with scene.around(), recorded(day) as disk:
+            tried = Attempt(disk, day, fault, Random(seed), list(told))
+            try:
+                scene.act(tried)
+            except Exception as error:  # noqa: BLE001 - it was to be told plainly
+                tried.wrong.append(f"stuck: {type(error).__name__}: {error}")
+        for what, times in tried.counts.items():
+            seen.faults[what] = seen.faults.get(what, 0) + times
+        return tried.wrong + list(_judged(scene, disk, folder, seed))
+
+
+def _judged(scene: Scene, disk: Disk, folder: Path, seed: int) -> Iterable[str]:
     plug, keeping = Plug(disk.before), Plug(disk.before, keeps=True)
-    wrong = []
+    images = 0
     for op in disk.log:
         plug.feed(op)
         keeping.feed(op)
-        if op.kind == "said" and op.told in refused:
-            lay(image, keeping.pull("all", Random(seed)))
-            wrong += [f"{what} (cut at once)" for what in _come_back(image, [op.told])]
-    for mode in ("all", "none"):
-        lay(image, plug.pull(mode, Random(seed)))
-        try:
-            found = shop.start(image, told, 1, whole=True)
-        except Exception as error:  # noqa: BLE001 - a program that does not start is the finding
-            found = [f"stuck: it does not start: {error}"]
-        found += _come_back(image, refused)
-        wrong += [f"{what} ({mode} of what was not flushed)" for what in found]
-    return wrong
+        if isinstance(op.told, Refused):
+            images += 1
+            image = _laid(folder / f"image-{images}", keeping.pull("all", Random(seed)))
+            for what in scene.come_back(image, [op.told.event]):
+                yield f"{what} (cut at once)"
+        if not isinstance(op.told, Look):
+            continue
+        for mode in ("all", "none"):
+            images += 1
+            image = _laid(folder / f"image-{images}", plug.pull(mode, Random(seed)))
+            try:
+                found = list(scene.judge(image, op.told))
+            except Exception as error:  # noqa: BLE001 - a program that does not start is the finding
+                found = [f"stuck: it does not start: {type(error).__name__}: {error}"]
+            for what in found:
+                yield f"{what} ({op.told.state or 'afterwards'}, {mode} of what was not flushed)"
 
 
-def _come_back(image: Path, refused: list[bytes]) -> list[str]:
-    """Say which sales are there though somebody was told that nothing of them was stored."""
-    with closing(connect_read_only(image / shop.DATABASE)) as db:
-        there = {event for (event,) in db.execute("SELECT event FROM sales")}
-    return [f"doubled: sale {e.hex()} was refused, and is there" for e in refused if e in there]
+def _laid(image: Path, content: dict[str, bytes]) -> Path:
+    image.mkdir()
+    lay(image, content)
+    return image
 
 
-async def _live(
-    disk: Disk, folder: Path, seed: int, fault: Fault, told: list[tuple[Any, ...]], seen: Seen
-) -> list[bytes]:
-    """Sell on a disk that fails; note what was acknowledged, return what was refused."""
-    day = shop.Day(None, folder, Random(seed), "FULL")
-    refused: list[bytes] = []
-    await day.open()
-    disk.fault = fault
-    for number in range(SALES + 2):
-        fault.healed = number >= SALES
-        try:
-            await day.store.write(day.selling())
-        except OutcomeUnknown:
-            seen.faults["unknown"] += 1
-        except StoreError:  # plainly; anything else is a finding
-            for words in day.ran[-1:]:
-                refused.append(words[1])
-                disk.say(words[1])
-        else:
-            told += day.ran[-1:]
-        day.ran.clear()
-    await _leave(day)
-    return refused
+@cache
+def before(name: str) -> tuple[dict[str, bytes], Told]:
+    """Return what a scene begins on, and what had been acknowledged by then; lived once."""
+    scene = scenes()[name]
+    with room() as folder, scene.around():
+        told = scene.before(folder)
+        return left_in(folder), told
 
 
-async def _leave(day: shop.Day) -> None:
-    """Pull the plug on the process: no orderly end."""
-    await day.store._reader.close()
-    day.store._witness.drop()
-    writer = day.store._writer
-    writer._checkpoint = lambda _after: None  # type: ignore[method-assign]
-    writer._queue.put(None)
-    await asyncio.to_thread(writer._thread.join)
+def left_in(folder: Path) -> dict[str, bytes]:
+    """Return what a crash leaves of a folder: contents by name."""
+    return {
+        str(path.relative_to(folder)): b"" if path.name == SPARE else path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.endswith("-shm")
+    }

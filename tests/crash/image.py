@@ -38,6 +38,9 @@ class File:
         """Begin with what is on disk."""
         self.seen = bytearray(content)
         self.sure = bytearray(content)
+        self._settled: bytes | None = None
+        """What is surely on disk, kept: most files of most cuts are as they were before."""
+
         self.lose()
 
     @property
@@ -78,6 +81,7 @@ class File:
             _put(self.sure, sector, versions[-1].content)
         del self.sure[len(self.seen) :]
         self.sure.extend(bytes(len(self.seen) - len(self.sure)))
+        self._settled = None
         self.lose()
 
     def lose(self) -> None:
@@ -89,7 +93,9 @@ class File:
     def cut(self, mode: str, rng: Random) -> bytes:
         """Return what may be there after a power cut."""
         if mode == "none" or self.certain:
-            return bytes(self.sure)
+            if self._settled is None:
+                self._settled = bytes(self.sure)
+            return self._settled
         whole = mode in ("all", "torn")
         shrunk = self._shrunk if whole else rng.randint(0, self._shrunk)
         sizes = [size for then, size in self._sizes if then == shrunk]

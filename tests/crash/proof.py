@@ -5,7 +5,6 @@
 """
 
 import argparse
-import errno
 import os
 import sqlite3
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
 from tests.crash import faults, trial
 from tests.crash.cuts import Seen
@@ -25,11 +25,14 @@ from tests.proof import Size, Told, bar, begun
 
 NAME = "crash"
 CUTS: dict[Size, int] = {"short": 20_000, "ci": 150_000, "release": 1_000_000}
-KINDS = ("edge", "edge", "central")
-"""Of three trials, two are a shop's."""
+KINDS = ("edge", "central", "edge")
+"""Of three trials, two are a shop's; of two, one."""
 
-A_TRIAL = 14_000
-"""Cuts of one trial, about: how many there will be is for the progress bar to guess."""
+A_TRIAL = 10_000
+"""Cuts of one trial, at least nearly always: a trial that will not be needed is not begun."""
+
+EVERY: dict[Size, int] = {"short": 61, "ci": 7, "release": 1}
+"""Every how many calls of a scene the disk fails."""
 
 NOTE = (
     "The SQLite cut here is the product's own: the library behind the standard sqlite3, "
@@ -42,17 +45,14 @@ def main(size: Size, seed: int, out: Path, cuts: int = 0) -> dict[str, Any]:
     """Cut until there are enough cuts; write and return what was seen."""
     wanted = cuts or CUTS[size]
     told = begun(NAME, size, seed, out)
-    told.notes = [NOTE]
+    told.notes = told.notes or [NOTE]
     first = told.faults.get("trials", 0)
     left = max(0, wanted - told.cases)
     for (kind, number), seen in bar(
         _trials(seed, first, left), "trials", first + -(-left // A_TRIAL), first
     ):
         told.cases += seen.cuts
-        told.lost += seen.lost
-        told.corrupt += seen.corrupt
-        told.stuck += seen.stuck
-        told.doubled += seen.doubled
+        told.add(seen.lost, seen.doubled, seen.corrupt, seen.stuck)
         told.seconds = round(told.seconds + _since(), 1)
         told.count("trials")
         told.count(f"{kind} cuts", seen.cuts)
@@ -64,8 +64,7 @@ def main(size: Size, seed: int, out: Path, cuts: int = 0) -> dict[str, Any]:
             told.seeds.append(number)
             told.notes += [f"--play {kind} {number} {finding}" for finding in seen.findings[:5]]
         told.set_aside(out)
-    _faults(size, seed, told)
-    told.versions |= {"sqlite source": _one("SELECT sqlite_source_id()")}
+    _faults(size, seed, told, out)
     options = [
         row[0] for row in sqlite3.connect(":memory:").execute("PRAGMA compile_options").fetchall()
     ]
@@ -73,21 +72,32 @@ def main(size: Size, seed: int, out: Path, cuts: int = 0) -> dict[str, Any]:
     return told.keep(out)
 
 
-def _faults(size: Size, seed: int, told: Told) -> None:
-    """Have the disk fail at every call of a shop's day, once and for ever."""
+def _faults(size: Size, seed: int, told: Told, out: Path) -> None:
+    """Have the disk fail at the calls of every scene, once and for ever."""
     if size == "short":
         return  # `test_faults` does
-    for error in (errno.EIO, errno.ENOSPC):
-        for for_ever in (False, True):
-            seen = faults.sweep(seed, error, for_ever=for_ever)
-            how = "from then on" if for_ever else "once"
-            told.count(f"{errno.errorcode[error]} {how}", seen.cuts)
-            told.lost += seen.lost
-            told.corrupt += seen.corrupt
-            told.doubled += seen.doubled
-            told.stuck += seen.stuck
+    todo = [(name, *mode) for name in faults.scenes() for mode in faults.MODES]
+    done = told.faults.get("sweeps of a scene", 0)
+    every = EVERY[size]
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        answers = pool.map(_sweep, ((seed, every, *one) for one in todo[done:]))
+        for (name, error, for_ever), seen in zip(
+            bar(todo[done:], "failing disks", len(todo), done), answers, strict=True
+        ):
+            told.count("sweeps of a scene")
+            told.count(f"disk fails, {faults.called(error, for_ever=for_ever)}: {name}", seen.cuts)
+            for how, times in seen.faults.items():
+                told.count(f"on a failing disk: {how}", times)
+            told.add(seen.lost, seen.doubled, seen.corrupt, seen.stuck)
             told.notes += seen.findings[:5]
-    told.seconds = round(told.seconds + _since(), 1)
+            told.seconds = round(told.seconds + _since(), 1)
+            told.set_aside(out)
+
+
+def _sweep(asked: tuple[int, int, str, int, bool]) -> Seen:
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    seed, every, name, error, for_ever = asked
+    return faults.sweep(name, seed, error, for_ever=for_ever, every=every, first=1 + seed % every)
 
 
 _clock = [time.monotonic()]
@@ -100,10 +110,6 @@ def _since() -> float:
     return now - before
 
 
-def _one(query: str) -> str:
-    return str(sqlite3.connect(":memory:").execute(query).fetchone()[0])
-
-
 def _trials(seed: int, first: int, left: int) -> Iterator[tuple[tuple[str, int], Seen]]:
     """Run trials side by side, one process a core; yield them in order until enough is cut."""
     _since()
@@ -113,7 +119,7 @@ def _trials(seed: int, first: int, left: int) -> Iterator[tuple[tuple[str, int],
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         waiting: list[tuple[tuple[str, int], Future[Seen]]] = []
         while left > 0:
-            while len(waiting) < (os.cpu_count() or 1):
+            while len(waiting) < min(os.cpu_count() or 1, -(-left // A_TRIAL)):
                 number = next(numbers)
                 what = KINDS[number % len(KINDS)], seed * 1_000_003 + number
                 waiting.append((what, pool.submit(trial.cuts, *what)))

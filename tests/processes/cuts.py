@@ -238,7 +238,7 @@ async def world(launcher, founded, folder, seed, size, told, tell):
 def main(size, seed, out) -> dict:
     """Cut one exchange everywhere; begins afresh each time, for it takes minutes at most."""
     told = begun(NAME, size, seed, out)
-    told.cases = 0
+    told.cases, told.slices = 0, told.slices[-1:]
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="karb-cuts-", dir=fast()) as folder:
         launcher = Launcher()
