@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from central.ledger import reading, tokens
-from central.ledger.errors import LedgerUnavailable
+from central.ledger.errors import LedgerUnavailable, OutcomeUnknown
 from central.ledger.ledger import Ledger, wall_ms
 from central.nodes.authority import Authority
 from tests.central.machine import sale
@@ -63,7 +63,7 @@ async def test_a_failed_thread_leaves_nobody_waiting(stopping):
     async with asyncio.timeout(10):
         done = await asyncio.gather(*waiting, return_exceptions=True)
         assert isinstance(done[0], asyncio.CancelledError)
-        assert [type(error) for error in done[1:]] == [LedgerUnavailable] * 3
+        assert [type(error) for error in done[1:]] == [OutcomeUnknown] * 3
         assert "the clock stopped" in str(done[1])
         with pytest.raises(LedgerUnavailable, match="the clock stopped"):
             await asyncio.wrap_future(ledger.lost)
