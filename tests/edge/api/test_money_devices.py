@@ -187,3 +187,35 @@ async def test_a_payment_is_taken_once_and_asked_about(api, devices):
     decided = await api("POST", f"/v1/charges/{lost}/decision", said, scope="pay")
     assert (decided.json["state"], decided.json["auth_code"]) == ("approved", "A1")
     assert len(terminal.books.taken()) == 2
+
+
+@pytest.mark.parametrize("printed", [True, False], ids=["printed", "not printed"])
+async def test_where_all_witnesses_fail_a_person_decides_on_a_receipt(api, devices, printed):
+    """Its answer is lost, then the working memory, and a stranger has printed since."""
+    printer = devices[2]
+    url = "tcp:{}:{}".format(*await printer.listen())
+    patience = {"answer_timeout_s": "0.3", "job_timeout_s": "0.3", "resolve_timeout_s": "0.3"}
+    await added(api, "f", "fiscal.posnet", url, allow_fiscal="yes", **patience)
+    uuid = next(IDS)
+    posnet.obey(printer, "drop-after trend 100000")
+    assert (await api("PUT", f"/v1/fiscal-receipts/{uuid}", RECEIPT, scope="fiscal")).status == 201
+    await until(lambda: printer.faults.refuse > 0, what="it was printed, and the line cut")
+    for line in ("power", "foreign 100", "refuse 0"):
+        posnet.obey(printer, line)
+    await connected(api, "f")
+    number = printer.module.documents[-1].number
+
+    decision, document = ("printed", "1") if printed else ("not_printed", None)
+    said = {"decision": decision, "document": document, "by": "anna"}
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            told = (await api("GET", f"/v1/fiscal-receipts/{uuid}", scope="fiscal")).json["job"]
+            if "Look at the paper" in told["cure"]:
+                break
+            await asyncio.sleep(0.05)
+    assert told["state"] == "sending", "nobody has guessed"
+    after = await api("POST", f"/v1/fiscal-receipts/{uuid}/decision", said, scope="fiscal")
+    assert after.status == 200, after.body
+    assert after.json["job"]["decided_by"] == "anna"
+    done = await receipt(api, uuid, "done")
+    assert done["evidence"]["document"] == ("1" if printed else str(int(number) + 1))
