@@ -297,6 +297,7 @@ class Encoder:
             out.qr(data, size=6, native=True)
         else:
             out._raw(raster.command(raster.qr(data)))  # noqa: SLF001 - see above
+        out.text("\n")  # a code is read only with white around it
 
     def _shown(self, text: str) -> str:
         return printable(text, self._encoding)

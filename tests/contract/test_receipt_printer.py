@@ -72,6 +72,7 @@ async def test_done_means_it_is_on_paper(rig):
         "Masło ekstra 82% ze śmietany wiejskiej,",
         "osełka" + "12,49".rjust(36),
         "[qr https://karb.example/p/1]",
+        "",
         "[barcode 5901234123457]",
     ]
     assert (receipt.lines[0].bold, receipt.lines[0].double, receipt.lines[0].align) == (
