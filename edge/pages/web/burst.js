@@ -22,6 +22,12 @@ export class Burst {
   #lastKey = -Infinity;
   #caps = false;
 
+  /** What came so far was a person's. */
+  reset() {
+    this.#text = "";
+    this.#last = -Infinity;
+  }
+
   /**
    * Take a key.
    *

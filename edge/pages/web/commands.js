@@ -12,8 +12,13 @@ const till = document.documentElement.dataset.till;
 const base = `/v1/tills/${till}`;
 let checking = null; // Where a scan goes while a price is asked for.
 
-/** Who sells. */
-let cashier = sessionStorage.getItem("karb.cashier") ?? "";
+/** Who sells: whose PIN the node has seen; where it knows nobody, whoever says so. */
+let named = sessionStorage.getItem("karb.cashier") ?? "";
+const who = () => (state.till?.staffed ? state.till.cashier : named);
+
+/** Whether nobody may sell here before a PIN. */
+export const closed = () => Boolean(state.till?.staffed && (!state.till.cashier || state.till.locked));
+let entering = false;
 
 /** Tell why something was not done; the basket is looked at again where nobody knows. */
 async function failed(error) {
@@ -65,6 +70,7 @@ let line = Promise.resolve();
 
 export async function scan(code, { unit = "", name = "" } = {}) {
   if (checking) return checking(code);
+  if (closed()) return commands.login();
   let milli = state.times;
   state.times = null;
   if (milli === null && weighed(unit)) {
@@ -112,7 +118,41 @@ async function pay(body) {
     drawActions();
   } catch (error) {
     if (!(error instanceof Unanswered)) sessionStorage.removeItem("karb.paying");
+    if (error.problem?.title === "Beyond right" && !body.approved_by) {
+      const manager = await approval(error.message);
+      return manager ? pay({ ...body, approved_by: manager }) : say(error.message, "bad");
+    }
     await failed(error);
+  }
+}
+
+/** Ask somebody for a PIN: who it is by a name, or a badge; null where they go away. */
+async function proof(title, people) {
+  let badge = null;
+  checking = (code) => dialog.close({ user: (badge = code) });
+  const one = await dialog.pick(title, {
+    find: async () => people,
+    hint: t("login-badge"),
+    row: (found) => [make("span", {}, found.name), make("b", {}, found.role === "manager" ? t("manager") : "")],
+  });
+  checking = null;
+  if (!one) return null;
+  const pin = await dialog.pad(`${t("pin")}${badge ? "" : `: ${one.name}`}`, { secret: true, places: 0, check: (text) => (text.length < 4 ? t("pin-short") : "") });
+  return pin && { who: one.user, pin: pin.value };
+}
+
+/** Have a manager let something through; returns who did. */
+async function approval(what) {
+  const { staff } = await ask("GET", "/v1/staff");
+  const managers = staff.filter((one) => one.role === "manager" && one.user !== who());
+  if (!managers.length) return null;
+  const given = await proof(t("approval-title"), managers);
+  if (!given) return null;
+  try {
+    return (await ask("POST", `${base}/approvals`, { ...given, what: what.slice(0, 100) })).approved_by;
+  } catch (error) {
+    await failed(error);
+    return null;
   }
 }
 
@@ -122,7 +162,8 @@ async function ready() {
     say(t("nothing-to-pay"));
     return false;
   }
-  if (!cashier && !(await commands.who())) return false;
+  if (closed()) return commands.login().then(() => false);
+  if (!who() && !(await commands.who())) return false;
   const ask18 = state.till.to_confirm;
   if (ask18.length) {
     const age = Math.max(...state.till.lines.filter((one) => ask18.includes(one.line)).map((one) => one.age_min));
@@ -159,7 +200,10 @@ export const commands = {
   },
 
   shown() {
-    $("who").textContent = [t("till", { x: till }), cashier].filter(Boolean).join(" · ");
+    const now = state.till;
+    const name = now?.staffed ? now.cashier_name : named;
+    $("who").textContent = [t("till", { x: till }), name, now?.shift ? t("shift", { x: now.shift }) : ""].filter(Boolean).join(" · ");
+    if (closed()) commands.login();
   },
 
   /** Buttons of what has no code to scan. */
@@ -178,9 +222,10 @@ export const commands = {
   },
 
   async who() {
-    const name = await dialog.line(t("who-title"), { label: t("who-label"), value: cashier, required: true });
+    if (state.till?.staffed) return commands.login(true);
+    const name = await dialog.line(t("who-title"), { label: t("who-label"), value: named, required: true });
     if (!name) return false;
-    cashier = name;
+    named = name;
     sessionStorage.setItem("karb.cashier", name);
     commands.shown();
     return true;
@@ -208,7 +253,7 @@ export const commands = {
       },
     });
     if (!given || !state.till.lines.length) return;
-    await pay({ sale: crypto.randomUUID(), method: "cash", tendered_minor: given.value ?? total(), cashier });
+    await pay({ sale: crypto.randomUUID(), method: "cash", tendered_minor: given.value ?? total(), cashier: who() });
   },
 
   card: () => cashless("card"),
@@ -329,11 +374,11 @@ export const commands = {
 
   async park() {
     if (!state.till?.lines.length) return commands.recall();
-    if (!cashier && !(await commands.who())) return;
+    if (!who() && !(await commands.who())) return;
     const note = await dialog.line(t("park-title"), { label: t("park-label"), hint: t("park-hint"), maxlength: 100 });
     if (note === null) return;
     try {
-      take(await insist("POST", `${base}/park`, { basket: crypto.randomUUID(), cashier, note }));
+      take(await insist("POST", `${base}/park`, { basket: crypto.randomUUID(), cashier: who(), note }));
       state.changed = null;
       draw();
       drawActions();
@@ -344,7 +389,7 @@ export const commands = {
   },
 
   async recall() {
-    if (!cashier && !(await commands.who())) return;
+    if (!who() && !(await commands.who())) return;
     const found = await dialog.pick(t("recall-title"), {
       find: async () => (await ask("GET", "/v1/parked")).baskets,
       row: (one) => [
@@ -354,7 +399,7 @@ export const commands = {
       ],
     });
     if (!found) return;
-    const body = { basket: found.basket, cashier };
+    const body = { basket: found.basket, cashier: who() };
     if (found.state !== "parked") {
       const at = found.recalls.map((one) => one.till).join(", ");
       if (!(await dialog.confirm(t("take-over-title"), t("take-over-text", { x: at }), t("take-over-yes")))) return;
@@ -399,7 +444,7 @@ export const commands = {
   },
 
   async more() {
-    const all = ["drawer", "copy", "recall", "clear", "who", "theme", "language", "remap"];
+    const all = ["shift", "drawer", "copy", "recall", "clear", "who", "theme", "language", "remap"];
     const found = await dialog.pick(t("action-more"), { find: async () => all, row: (name) => [make("span", {}, t(`action-${name}`)), make("b", {}, keyOf(name))] });
     if (found) await commands[found]();
   },
@@ -487,7 +532,60 @@ export const commands = {
   },
 
   async lock() {
-    await commands.who();
+    if (!state.till?.staffed) return commands.who();
+    await change("POST", "/logout");
+    commands.shown();
+  },
+
+  /** Until a PIN is right, nobody sells here; `other`: somebody else comes. */
+  async login(other = false) {
+    if (entering) return false;
+    entering = true;
+    try {
+      const { staff } = await ask("GET", "/v1/staff");
+      do {
+        const given = await proof(t("login-title"), staff);
+        if (!given) continue;
+        try {
+          take(await ask("POST", `${base}/login`, given));
+          other = false;
+          say("");
+        } catch (error) {
+          if (!(error instanceof Refused)) throw error;
+          await dialog.confirm(t("login-refused"), error.message, t("again"));
+        }
+      } while (closed());
+      commands.shown();
+      return true;
+    } catch (error) {
+      await failed(error);
+      setTimeout(commands.shown, 2000); // the node is away: later again
+      return false;
+    } finally {
+      entering = false;
+      drawActions();
+    }
+  },
+
+  /** The drawer and its shift. */
+  async shift() {
+    if (!who() && !(await commands.who())) return;
+    const now = await ask("GET", `${base}/shift`);
+    const all = now.shift ? ["drop", "in", "out", "x", "close", "reports"] : ["open", "reports"];
+    const may = all.filter((name) => !["x", "reports"].includes(name) || !state.till.staffed || state.till.manager);
+    const what = await dialog.pick(now.shift ? t("shift", { x: now.number }) : t("no-shift"), { find: async () => may, row: (name) => [make("span", {}, t(`shift-${name}`))] });
+    if (!what) return;
+    try {
+      if (what === "open") await openShift();
+      else if (what === "close") await closeShift(now);
+      else if (what === "x") await report(t("report-x", { x: now.number }), (await ask("GET", `${base}/shift/x`)).totals);
+      else if (what === "reports") await reports();
+      else await moveCash(what);
+    } catch (error) {
+      await failed(error);
+    }
+    take(await ask("GET", base));
+    commands.shown();
   },
 
   nip: () => say(t("not-yet")),
@@ -497,5 +595,65 @@ async function cashless(method) {
   if (!(await ready())) return;
   const total = state.till.total_minor;
   if (!(await dialog.confirm(t(`${method}-title`), t(`${method}-text`, { x: amount(total) }), t(`${method}-yes`)))) return;
-  await pay({ sale: crypto.randomUUID(), method, tendered_minor: total, cashier });
+  await pay({ sale: crypto.randomUUID(), method, tendered_minor: total, cashier: who() });
 }
+
+async function openShift() {
+  const given = await dialog.pad(t("shift-float"), { unit: "zł", check: (value) => (value === null ? t("count-it") : "") });
+  if (given) await insist("POST", `${base}/shift`, { shift: crypto.randomUUID(), cashier: who(), float_minor: given.value });
+}
+
+async function moveCash(drawer) {
+  const given = await dialog.pad(t(`shift-${drawer}`), { unit: "zł", check: (value) => (value > 0 ? "" : t("count-it")) });
+  if (!given) return;
+  const choices = { drop: ["why-safe"], in: ["why-change", "why-correction"], out: ["why-purchase", "why-correction"] }[drawer];
+  const why = await dialog.line(t(`shift-${drawer}`), { label: t("reason"), choices: choices.map((name) => t(name)), required: true });
+  if (!why) return;
+  await insist("POST", `${base}/shift/cash`, { move: crypto.randomUUID(), drawer, amount_minor: given.value, why, cashier: who() });
+  say(t("moved", { x: amount(given.value) }), "good");
+}
+
+/** Counted before anybody is told what should be there. */
+async function closeShift(now) {
+  const counted = await dialog.pad(t("shift-count"), { unit: "zł", check: (value) => (value === null ? t("count-it") : "") });
+  if (!counted) return;
+  if (!(await dialog.confirm(t("shift-close"), t("shift-close-text", { x: amount(counted.value) }), t("shift-close")))) return;
+  const z = await insist("POST", `${base}/shift/close`, { shift: now.shift, cashier: who(), counted_minor: counted.value });
+  await report(t("report-z", { x: z.number }), z.totals, z);
+}
+
+async function reports() {
+  const { reports: all } = await ask("GET", `${base}/reports`);
+  const found = await dialog.pick(t("shift-reports"), {
+    find: async () => all,
+    row: (one) => [make("span", {}, t("report-z", { x: one.number })), make("b", {}, `${amount(one.totals.sold_minor)} zł`), make("small", {}, [new Date(one.closed_ms).toLocaleString(document.documentElement.lang), one.cashier, `${t("difference")} ${amount(one.difference_minor)}`].join(" · "))],
+  });
+  if (found) await report(t("report-z", { x: found.number }), found.totals, found);
+}
+
+function report(title, sums, z = null) {
+  const rows = [
+    [t("report-sales", { n: sums.sales }), amount(sums.sold_minor)],
+    ...sums.methods.map((one) => [`– ${known(one.method)}`, amount(one.taken_minor - one.returned_minor)]),
+    [t("report-returns", { n: sums.returns }), amount(-sums.returned_minor)],
+    sums.deposits_paid_minor && [t("report-deposits"), amount(-sums.deposits_paid_minor)],
+    [t("shift-drop"), amount(-sums.drops_minor)],
+    [t("shift-in"), amount(sums.in_minor)],
+    [t("shift-out"), amount(-sums.out_minor)],
+    sums.unfinished && [t("report-unfinished", { n: sums.unfinished }), amount(sums.unfinished_minor)],
+    [t("expected"), amount(sums.expected_minor), "most"],
+    z && [t("counted"), amount(z.counted_minor), "most"],
+    z && [t("difference"), amount(z.difference_minor), z.difference_minor ? "most less" : "most"],
+  ].filter(Boolean);
+  return dialog.show(title, (end) =>
+    make(
+      "div",
+      {},
+      make("dl.facts", {}, rows.flatMap(([name, value, kind = "plain"]) => [make("dt", { class: kind }, name), make("dd", { class: kind }, value)])),
+      make("p.mut", {}, [...sums.receipts, ...sums.days.map(String)].join(" · ")),
+      dialog.buttons(make("button.go", { onclick: () => end(null) }, t("ok"))),
+    ),
+  );
+}
+
+const known = (method) => (["cash", "card", "blik"].includes(method) ? t(`action-${method}`) : method);

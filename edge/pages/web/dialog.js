@@ -180,7 +180,7 @@ export function pick(title, { find, row, label, hint = "", placeholder = "" }) {
   return show(
     title,
     (end) => {
-      const list = make("div.list", { role: "listbox", "aria-label": title });
+      const list = make("div.list", { role: "listbox", "aria-label": title, tabindex: label ? -1 : 0, autofocus: !label });
       const field = label && make("input", { id: "sought", type: "search", autocomplete: "off", placeholder, autofocus: true });
       let rows = [];
       let at = 0;

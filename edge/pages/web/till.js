@@ -102,6 +102,7 @@ function typing(event, stop) {
     run("help");
   } else if (event.key === "*" && /^\d{1,4}([.,]\d{1,3})?$/.test(state.entry)) {
     stop();
+    burst.reset();
     state.times = Math.round(Number(state.entry.replace(",", ".")) * 1000) || null;
     state.entry = "";
     entry();
@@ -156,6 +157,7 @@ function listen() {
     take(answer);
     drawActions();
     dialog.pad.refresh?.();
+    commands.shown();
   });
   news.addEventListener("node", (event) => {
     state.node = JSON.parse(event.data);
