@@ -15,6 +15,7 @@ from edge.cli.ask import ask
 from edge.cli.devices import devices
 from edge.cli.records import returns
 from edge.cli.say import FAILED, OK, REFUSED, UNREACHABLE, USAGE, Failure, ending, out
+from edge.cli.staff import staff
 from edge.cli.status import status_text
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app.add_typer(journal, name="journal")
 app.add_typer(token, name="token")
 app.add_typer(devices, name="devices")
 app.add_typer(returns, name="returns")
+app.add_typer(staff, name="staff")
 
 Data = Annotated[
     Path, typer.Option("--data", envvar="KARB_DATA", help="Folder of the node.", metavar="DIR")

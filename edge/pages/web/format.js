@@ -12,7 +12,7 @@ const PIECES = new Set(["", "szt", "szt.", "op", "op.", "pcs", "pc", "kpl"]);
 export const weighed = (unit) => !PIECES.has(unit.toLowerCase());
 
 /** 1299 as 12,99. */
-export const amount = (minor) => money.format(minor / 100).replace("-", "−");
+export const amount = (minor) => money.format((minor || 0) / 100).replace("-", "−");
 
 /** 1500 of kg as 1,500 kg, 2000 of szt as 2 ×. */
 export const quantity = (milli, unit) =>

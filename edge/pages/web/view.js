@@ -74,11 +74,11 @@ export function draw() {
     rows.set(line.line, row);
   });
   $("empty").hidden = lines.length > 0;
-  rows.get(state.selected)?.scrollIntoView({ block: "nearest" });
   sums(lines);
   now(lines);
   notice();
   entry();
+  rows.get(state.selected)?.scrollIntoView({ block: "nearest" }); // when all has its place
 }
 
 function flash(id) {
