@@ -43,6 +43,7 @@ from edge.enrol import EnrolRefused, answered, renewed
 from edge.link import carrier, discovery
 from edge.link.carrier import LinkRefused
 from edge.link.trust import Trusted
+from edge.store import refunds
 from edge.store.connection import migrate
 from edge.store.shelf import Shelf
 from edge.store.views import Views
@@ -68,7 +69,7 @@ from sync.exchange import shred, stick, wire
 from sync.exchange.messages import Ack, Forked, Hello, Position, Slow, Vector
 from sync.exchange.session import Session
 from sync.facts import change, person
-from sync.merge import basket
+from sync.merge import basket, rights
 from sync.merge.document import Value
 from sync.rules import barcode, in_store, scan, vat
 from tests.central import machine
@@ -606,6 +607,12 @@ PARSERS: tuple[Parser, ...] = (
         "a fact in a store's views", "edge.store.views", lambda data: reducers().take(data), _framed
     ),
     Parser(
+        "whose refund a right is",
+        "edge.store.refunds",
+        text(refunds.sale_of),
+        lambda: [refunds.cell(bytes(range(16)), 3).encode(), rights.cell("refund", "x.1").encode()],
+    ),
+    Parser(
         "a buyer",
         "sync.facts.person",
         lambda data: person.unseal(person.seal(data, b"p" * 16, bytes(32), bytes(12)), bytes(32)),
@@ -827,6 +834,10 @@ OWN = {
     "edge.store.backup": "a backup's keys, beside a copy that was verified",
     "edge.store.base": "parts of the checkpoint it keeps, by `sync.checkpoint`",
     "edge.store.holder": "bodies that the views have taken",
+    "edge.api.shifts": "turns our own values into others",
+    "edge.cli.records": "the answers of this machine's own node",
+    "edge.store.reduced": "bodies that the views have taken",
+    "edge.store.staff": "bodies that the views have taken; skips what it cannot read",
     "edge.store.store": "rows of its own database",
     "edge.store.unit": "rows of its own database",
     "edge.store.witness": "its own file, under a check sum",

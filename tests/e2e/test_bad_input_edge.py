@@ -227,7 +227,7 @@ def test_addresses_that_lead_nowhere(node):
         node.ask("POST", "/v1/tills/T1/scans", {"code": "4006381333931"}, **sell).problem(404)
         node.ask("POST", "/v1/tills/T1/scans", {"code": ""}, **sell).problem(422, "code")
         node.ask("DELETE", "/v1/sales/x", **sell).problem(405, "GET, PUT")
-        for path in ("/", "/v1", "/../../etc/passwd", "/v1/stock/..%2f..%2fnode.key", "/%ff"):
+        for path in ("/v1", "/../../etc/passwd", "/v1/stock/..%2f..%2fnode.key", "/%ff"):
             assert node.ask("GET", path, **sell).problem(404)["detail"]
 
 
