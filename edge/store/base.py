@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from edge.store.connection import StoreDamaged
+from edge.store.index import list_sales
 from edge.store.journal import SEQ_BITS, facts_of, place
 from edge.store.views import DERIVED, Views, add_articles, add_prices, add_vat_rates
 from sync import checkpoint
@@ -146,6 +147,7 @@ def pour(
                 unapplied.update((streams.ids[at], seq) for at, seq in rows)
             else:
                 _pour(into, streams, view, rows)
+        list_sales(into)
     return unapplied
 
 
@@ -283,7 +285,7 @@ def rebuild(views: Views, db: sqlite3.Connection, streams: Sequence[tuple[int, S
     Raises:
         StoreDamaged: The base is not what was written.
     """
-    digests = []
+    digests, index = [], views.shelf.index
     for table in DERIVED:
         if any(name == "digest" for _, name, *_ in db.execute(f"PRAGMA table_info({table})")):
             rows = db.execute(
@@ -291,6 +293,7 @@ def rebuild(views: Views, db: sqlite3.Connection, streams: Sequence[tuple[int, S
             ).fetchall()
             digests.append((table, rows))
         db.execute(f"DELETE FROM {table}")
+    index.empty()
     views.tills.clear()
     unapplied = pour(db, db, OF_VIEWS - {"goods"})
     starts = bases(db)
@@ -298,5 +301,8 @@ def rebuild(views: Views, db: sqlite3.Connection, streams: Sequence[tuple[int, S
         for fact in to_apply(db, id_, starts.get(id_, 0), unapplied):
             views.take(id_, stream, fact)
     for table, rows in digests:
-        db.executemany(f"UPDATE {table} SET digest = ? WHERE event = ?", rows)
+        key = "event"
+        if table == "sales":
+            key, rows = "nth", [(digest, index.nth(event)) for digest, event in rows]  # noqa: PLW2901
+        db.executemany(f"UPDATE {table} SET digest = ? WHERE {key} = ?", rows)
     views.shelf.rebuild()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edge.store.holder import compensation
 from edge.store.journal import SEQ_BITS, NotKept, place
-from edge.store.shelf import MOVING, Shelf, first_of_stream
+from edge.store.shelf import MOVING, Shelf
 from sync import facts as vocabulary
 from sync.chain import Fact, StreamId
 from sync.errors import BadFact
@@ -103,7 +103,7 @@ class Books:
                     "moved since; count it again."
                 )
             for fact, body in self._moving(id_, earliest):
-                first = first_of_stream(self._db, id_, fact)
+                first = self._shelf.first_of_stream(id_, fact)
                 moved = [
                     (stock.PHYSICAL[column] * sign, amounts)
                     for column, amounts, sign in self._shelf.moves(id_, fact, body, first=first)

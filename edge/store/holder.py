@@ -281,7 +281,7 @@ class Holder:
         gives: Deltas = {}
         wanted = want.lines.amounts()
         for sale in dict.fromkeys(filter(None, map(refunds.sale_of, wanted))):
-            refunds.make(self._unit, self._db, sale)
+            refunds.make(self._unit, sale)
         for cell, asked in wanted.items():
             spare = self.right(cell) - self.uncovered(cell, but=id_)
             if rights.kind_of(cell)[0] != rights.STOCK:
@@ -343,11 +343,9 @@ class Holder:
 
     def close(self, event: bytes, body: SaleClosed) -> None:
         """Close a tendered sale; where it stands in another stream, its goods are used in ours."""
-        row = self._db.execute(
-            "SELECT stream, seq FROM sales WHERE event = ? AND stream IS NOT NULL", (event,)
-        ).fetchone()
+        row = self._shelf.index.place(event)
         sale = goods_of(self._db, *row) if row else None
-        if sale is not None and sale[0] is Stage.TENDERED:
+        if row is not None and sale is not None and sale[0] is Stage.TENDERED:
             amounts = sale[1]
             self.take_over(event, self.shortage(amounts))
             if row[0] != self._own:

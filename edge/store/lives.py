@@ -245,7 +245,7 @@ def _append_again(unit: "Unit", stream: StreamId, why: str) -> None:
     wanted = []
     for rowid, seq, hlc, kind, version, event, body, digest in rows:
         fact = Fact(seq, hlc, kind, version, event, body)
-        spare = kind in _NOT_AGAIN or _is_here(db, fact)
+        spare = kind in _NOT_AGAIN or _is_here(unit, fact)
         state = "spared" if spare else "again"
         db.execute("UPDATE severed SET state = ? WHERE rowid = ?", (state, rowid))
         if not spare:
@@ -270,18 +270,11 @@ def _event_of(stream: StreamId, part: Sequence[tuple[Fact, bytes]], lost: Sequen
     return fact_hash(genesis(stream), Fact(1, 0, "stream.again", 1, bytes(16), first))[:16]
 
 
-def _is_here(db: sqlite3.Connection, fact: Fact) -> bool:
+def _is_here(unit: "Unit", fact: Fact) -> bool:
     """Whether a fact that makes a business event of its own stands in another stream, too."""
     if fact.kind.startswith("sale."):
         return False  # later stages of a sale: told twice they are told once
-    return (
-        db.execute(
-            "SELECT 1 FROM sales WHERE event = ?1 AND stream IS NOT NULL "
-            "UNION ALL SELECT 1 FROM documents WHERE event = ?1",
-            (fact.event,),
-        ).fetchone()
-        is not None
-    )
+    return unit.sale_place(fact.event) is not None or unit.document(fact.event) is not None
 
 
 def _explicit(fact: Fact, stream: StreamId) -> Fact:

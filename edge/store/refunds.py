@@ -52,10 +52,10 @@ def made(sale: bytes) -> bytes:
     return sha256(b"karb.refund.1" + sale).digest()[:EVENT_BYTES]
 
 
-def make(unit: "Unit", db: sqlite3.Connection, sale: bytes) -> None:
+def make(unit: "Unit", sale: bytes) -> None:
     """Make the right to refund a sale, if it is ours to make and is not made yet."""
     holder = unit.holder
-    author = db.execute("SELECT stream FROM sales WHERE event = ?", (sale,)).fetchone()
+    author = unit.sale_place(sale)
     if author is None or not holder.inherits(author[0]) or holder.brought(cell(sale, 0)):
         return
     try:
@@ -101,13 +101,13 @@ def returns_between(
     return [view for row in rows if (view := _view(db, *row)) is not None]
 
 
-def sale_by_receipt(db: sqlite3.Connection, series: str, number: int) -> bytes | None:
-    """Return the event of the sale that a receipt is of; None if it is not here."""
-    row = db.execute(
-        "SELECT event FROM sales WHERE series = ? AND number = ? AND stream IS NOT NULL",
+def sale_by_receipt(db: sqlite3.Connection, series: str, number: int) -> tuple[bytes, int] | None:
+    """Return event and row of the sale that a receipt is of; None if it is not here."""
+    row: tuple[bytes, int] | None = db.execute(
+        "SELECT event, nth FROM sales WHERE series = ? AND number = ? AND stream IS NOT NULL",
         (series, number),
     ).fetchone()
-    return bytes(row[0]) if row else None
+    return row
 
 
 def given_back(found: Iterable[ReturnView]) -> dict[str, int]:

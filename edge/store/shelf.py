@@ -1,10 +1,14 @@
 """The rows of rights: who may promise how much of what, as the writer has it in hand.
 
 A sale moves ten rows that lie in ten pages, which is most of what it costs to write it.
-So rows move in memory and are *folded* into their table now and then, in the transaction
-of a commit, with the number up to which they then cover each stream. A row is a function
+So rows move in memory and are *folded* into their table now and then, in the transactions
+of commits, with the number up to which they then cover each stream. A row is a function
 of one stream (`sync.merge.stock`), so what a crash takes from memory is added again from
 the facts above that number: the table and the tail of the journal are the row.
+
+Folding thousands of rows would hold up whoever sells just then, so it goes in rounds: all that
+moved otherwise than by a sale at once (it is little), then some rows with each commit, each
+with the number up to which it has the sales; at the end of the round that is the least of all.
 
 Everything here runs in the writer's thread: whoever wants to know asks in a unit.
 """
@@ -12,7 +16,9 @@ Everything here runs in the writer's thread: whoever wants to know asks in a uni
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+from edge.store.index import SaleIndex
 from edge.store.journal import find_fact, place, whole
+from edge.store.numbers import Numbers
 from edge.store.sold import AS_OF, Row, Sold
 from sync import facts as vocabulary
 from sync.chain import Fact, StreamId
@@ -51,6 +57,9 @@ _CACHED = 2048
 _FOLD_LEAST = 500
 """Facts before that: so often the rows are not even counted. A pause folds as many."""
 
+SLICE = 384
+"""Rows folded in one commit of a round: a millisecond."""
+
 _SIZES = (128, 16, 1)
 """Rows of one statement: few sizes, so that each is found again among the prepared ones."""
 
@@ -63,6 +72,9 @@ class Shelf:
         db: sqlite3.Connection,
         number: Callable[[StreamId], int],
         facts: sqlite3.Connection | None = None,
+        *,
+        index: SaleIndex | None = None,
+        numbers: Numbers | None = None,
     ) -> None:
         """Read the fences, and add the tail of the journal to what was folded.
 
@@ -70,8 +82,12 @@ class Shelf:
             db: Where the rows are.
             number: Numbers a stream in this file.
             facts: Where the facts are, if not there too.
+            index: Of the sales.
+            numbers: Of receipts; they lag behind as the rows do.
         """
         self._db, self.number, self._facts = db, number, facts or db
+        self.index = index or SaleIndex(db)
+        self.numbers = numbers
         self._live: dict[tuple[str, int], Row] = {}
         """Committed rows by cell and stream, but for what is `_sold`: those that the table lags
         behind of, and others read lately."""
@@ -85,6 +101,15 @@ class Shelf:
         self._fold = self._folded = False
         self._moved = 0
         """Facts that moved dirty rows since these were folded."""
+
+        self._due: list[tuple[str, int]] = []
+        """Rows of this round that are still to be folded, those that come first last."""
+
+        self._due_heads: list[tuple[int, int]] = []
+        self._due_sales = 0
+        self._begun = False
+        self._written: list[tuple[tuple[str, int], int, int]] = []
+        """Rows folded in this transaction: key, what was added to `used`, time."""
         self._untracked: set[str] = set()
         self._stale = self._rebuilt = False
         self.fences: dict[int, tuple[int, int]] = {}
@@ -104,13 +129,46 @@ class Shelf:
         self._sold.clear()
         self._undo.clear()
         self._moved = 0
+        self._end_round()
         self.fences = self._read_fences()
         self._estates.clear()
-        for stream, fact in self._tail(frozenset(), folded=True):
-            self._again(stream, fact)
+        streams = {
+            id_: (StreamId(*name), sold, folded)
+            for id_, *name, sold, folded in self._db.execute(
+                "SELECT id, node, incarnation, scope, sold, folded FROM streams"
+            )
+        }
+        further: dict[int, dict[str, int]] = {}
+        for cell, id_, sold in self._db.execute(
+            "SELECT cell, stream, r.sold FROM rights r JOIN streams s ON s.id = stream "
+            "WHERE r.sold > s.sold"
+        ):
+            further.setdefault(id_, {})[cell] = sold
+        for id_, fact in self._tail(frozenset(), folded=True):
+            stream, sold, folded = streams[id_]
+            body = self._decoded(fact)
+            if body is None:
+                continue
+            if self.numbers is not None:
+                self.numbers.again(stream, body)
+            if isinstance(body, Sale):
+                if fact.seq > sold:
+                    self._sell_again(id_, fact, body, further.get(id_, {}))
+            elif fact.seq > folded:
+                self._again(id_, fact, body)
             self._sold.committed()
         self._folded = False
         self.committed()
+
+    def _sell_again(self, id_: int, fact: Fact, body: Sale, further: Mapping[str, int]) -> None:
+        """Take what a sale takes from the rows that have not got it."""
+        if body.stage is not Stage.CLOSED or self._beyond(id_, fact):
+            return
+        if self.first_of_stream(id_, fact):
+            taken = body.lines.sums().by_sku
+            if further:
+                taken = {c: milli for c, milli in taken.items() if fact.seq > further.get(c, 0)}
+            self._sold.add(id_, taken, body.at_ms)
 
     # --- moving ----------------------------------------------------------------------
 
@@ -207,15 +265,10 @@ class Shelf:
 
     def _tendered(self, stream: int, fact: Fact) -> Deltas | None:
         """Return what the sale takes that a fact closes; None: it was not written tendered."""
-        row = self._db.execute(
-            "SELECT min(seq) FROM (SELECT seq FROM sales WHERE event = ?1 AND stream = ?2 "
-            "UNION ALL SELECT seq FROM duplicates WHERE event = ?1 AND stream = ?2 "
-            "AND record = 'sales')",
-            (fact.event, stream),
-        ).fetchone()
-        if row[0] is None or row[0] >= fact.seq:
+        first = self._first(stream, fact.event, "sales")
+        if first is None or first >= fact.seq:
             return None
-        written = goods_of(self._facts, stream, row[0])
+        written = goods_of(self._facts, stream, first)
         return written[1] if written and written[0] is Stage.TENDERED else None
 
     def _closing(self, stream: int, event: bytes) -> tuple[int | None, int | None]:
@@ -359,28 +412,34 @@ class Shelf:
         self._open.clear()
         self._undo.clear()
         self._fold, self._folded = self._fold or self._folded, False
+        self._written.clear()
+        if self._begun:
+            self._end_round()
         if self._rebuilt or self._stale:
             self._reload()
 
     @property
     def lags(self) -> bool:
         """Whether there is enough to fold to be worth a pause."""
-        return self._moved + self._sold.sales > _FOLD_LEAST
+        return bool(self._due) or self._moved + self._sold.sales > _FOLD_LEAST
 
-    def seal(self, heads: Callable[[], Iterable[tuple[int, int]]]) -> None:
-        """Fold, before the commit, if there is much to fold.
+    def seal(self, heads: Callable[[], Iterable[tuple[int, int]]], *, pause: bool = False) -> None:
+        """Fold some, before the commit, if there is much to fold.
 
         Args:
             heads: Gives the number of each stream in this file, and how far it is held.
+            pause: Or a little, if nobody waits.
         """
         self.settle_fences()
         facts = self._moved + self._sold.sales
-        if (
-            self._fold
-            or facts > _FOLD_FACTS
-            or (facts > _FOLD_LEAST and len(self._dirty) + len(self._sold) > _FOLD_ROWS)
-        ):
+        if self._fold:
             self.fold(heads())
+        elif self._due:
+            self._fold_some(dict(heads()))
+        elif facts > _FOLD_FACTS or (
+            facts > _FOLD_LEAST and (pause or len(self._dirty) + len(self._sold) > _FOLD_ROWS)
+        ):
+            self._begin_round(heads())
 
     def committed(self) -> None:
         """What moved is on disk, as rows or as the facts that moved them."""
@@ -388,37 +447,111 @@ class Shelf:
         live = self._live
         for key, row in self._open.items():
             live[key] = tuple(row)
+        if self._begun:  # all but what sales took is in the table
+            self._open.clear()
+            self._dirty.clear()
+            self._moved = 0
+        if self._written:
+            self._forget_written()
         if self._folded:
             for key in self._sold.moved():
                 live.pop(key, None)  # the table knows better
             self._sold.clear()
             self._dirty.clear()
             self._folded, self._moved = False, 0
+            self._end_round()
         else:
             self._dirty.update(self._open)
         self._open.clear()
         self._undo.clear()
-        self._stale = self._rebuilt = False
+        self._stale = self._rebuilt = self._begun = False
 
     def fold(self, heads: Iterable[tuple[int, int]]) -> None:
         """Write all rows that the table lags behind of, and how far they cover each stream."""
         moved = {*self._dirty, *self._open}
-        rows = sorted((*key, *self.row(*key)) for key in moved)
-        marks = "(" + ", ".join("?" * (AS_OF + 3)) + ")"
-        self._write("INSERT OR REPLACE INTO rights VALUES {0}", marks, rows)
-        sold = sorted(
-            (*key, used, at_ms) for key, used, at_ms in self._sold.sums() if key not in moved
-        )
-        self._write(
-            "INSERT INTO rights VALUES {0} ON CONFLICT (cell, stream) DO UPDATE SET "
-            "used = used + excluded.used, as_of_ms = max(as_of_ms, excluded.as_of_ms)",
-            "(?, ?, 0, ?, 0, 0, 0, 0, 0, 0, 0, ?)",
-            sold,
+        self._write_moved(sorted((*key, *self.row(*key)) for key in moved))
+        self._write_sold(
+            sorted(
+                (*key, used, at_ms, 0) for key, used, at_ms in self._sold.sums() if key not in moved
+            )
         )
         self._db.executemany(
-            "UPDATE streams SET folded = ? WHERE id = ?", [(seq, id_) for id_, seq in heads]
+            "UPDATE streams SET folded = ?1, sold = ?1 WHERE id = ?2",
+            [(seq, id_) for id_, seq in heads],
         )
+        if self.numbers is not None:
+            self.numbers.fold()
         self._fold, self._folded = False, True
+
+    def _begin_round(self, heads: Iterable[tuple[int, int]]) -> None:
+        """Write what moved otherwise than by sales, and note which rows sales have moved."""
+        open_, live = self._open, self._live
+        keys = sorted({*self._dirty, *open_})
+        self._write_moved([(*key, *(open_.get(key) or live[key])) for key in keys])
+        self._due = sorted(set(self._sold.moved()), reverse=True)
+        self._due_heads, self._due_sales = list(heads), self._sold.all_sales
+        self._db.executemany(
+            "UPDATE streams SET folded = ? WHERE id = ?",
+            [(seq, id_) for id_, seq in self._due_heads],
+        )
+        if self.numbers is not None:
+            self.numbers.fold()
+        self._begun = True
+
+    def _fold_some(self, heads: Mapping[int, int]) -> None:
+        """Write some rows of the round with all that sales took of them till now."""
+        some = self._due[: -SLICE - 1 : -1]
+        for cell, stream in some:
+            row = self._sold.on_top(cell, stream, _EMPTY)
+            self._written.append(((cell, stream), row[Column.USED], row[AS_OF]))
+        self._write_sold([(*key, used, at_ms, heads[key[1]]) for key, used, at_ms in self._written])
+        if len(some) == len(self._due):
+            self._db.executemany(
+                "UPDATE streams SET sold = ? WHERE id = ?",
+                [(seq, id_) for id_, seq in self._due_heads],
+            )
+
+    def _forget_written(self) -> None:
+        """Let go of what the table has got."""
+        for key, used, at_ms in self._written:
+            self._sold.drop(*key)
+            if key in self._dirty or key in self._open:
+                row = list(self._live[key])
+                row[Column.USED] += used
+                row[AS_OF] = max(row[AS_OF], at_ms)
+                self._live[key] = tuple(row)
+            else:
+                self._live.pop(key, None)  # the table knows better
+        del self._due[-len(self._written) :]
+        self._written.clear()
+        if not self._due:
+            self._sold.sales -= self._due_sales
+            self._end_round()
+
+    def _end_round(self) -> None:
+        self._due, self._due_heads, self._due_sales = [], [], 0
+        self._written.clear()
+        self._begun = False
+
+    def _write_moved(self, rows: Sequence[tuple[object, ...]]) -> None:
+        columns = _COLUMNS.split(", ")
+        told = ", ".join(f"{name} = excluded.{name}" for name in columns)
+        self._write(
+            f"INSERT INTO rights (cell, stream, {_COLUMNS}) VALUES {{0}} "
+            f"ON CONFLICT (cell, stream) DO UPDATE SET {told}",
+            f"({', '.join('?' * (len(columns) + 2))})",
+            rows,
+        )
+
+    def _write_sold(self, rows: Sequence[tuple[object, ...]]) -> None:
+        """Write what sales took: cell, stream, thousandths, time, number up to which."""
+        self._write(
+            f"INSERT INTO rights (cell, stream, {_COLUMNS}, sold) VALUES {{0}} "
+            "ON CONFLICT (cell, stream) DO UPDATE SET used = used + excluded.used, "
+            "as_of_ms = max(as_of_ms, excluded.as_of_ms), sold = max(sold, excluded.sold)",
+            "(?, ?, 0, ?, 0, 0, 0, 0, 0, 0, 0, ?, ?)",
+            rows,
+        )
 
     def _write(self, statement: str, marks: str, rows: Sequence[tuple[object, ...]]) -> None:
         """Write rows, many a statement: a step of SQLite lets go of the interpreter."""
@@ -494,6 +627,7 @@ class Shelf:
         self._db.execute("DELETE FROM rights")
         self._db.execute("DELETE FROM closings")
         unapplied = self.from_base()
+        self._end_round()
         self._live, self._open = {}, {}
         self._dirty.clear()
         self._sold.clear()
@@ -501,7 +635,8 @@ class Shelf:
         self.fences = self._read_fences()
         self._estates.clear()
         for stream, fact in self._tail(unapplied, folded=False):
-            self._again(stream, fact)
+            if (body := self._decoded(fact)) is not None:
+                self._again(stream, fact, body)
             self._sold.committed()  # `roll_back` starts from the file
         self._fold = self._rebuilt = True
         self._stale = False
@@ -512,7 +647,9 @@ class Shelf:
         bases = dict(self._facts.execute("SELECT stream, seq FROM bases").fetchall())
         # What the program before this one could not read moves rows when it is applied again.
         unread = set(self._db.execute("SELECT stream, seq FROM unreadable"))
-        for stream, covered in self._db.execute("SELECT id, folded FROM streams").fetchall():
+        for stream, covered in self._db.execute(
+            "SELECT id, min(folded, sold) FROM streams"
+        ).fetchall():
             first, last = whole(stream)
             for columns in self._facts.execute(
                 "SELECT place & 0xFFFFFFFFFF, hlc, kind, version, event, body FROM facts "
@@ -529,13 +666,38 @@ class Shelf:
                 if fact.kind in MOVING and (stream, fact.seq) not in unread:
                     yield stream, fact
 
-    def _again(self, stream: int, fact: Fact) -> None:
+    @staticmethod
+    def _decoded(fact: Fact) -> Body | None:
         try:
-            body = vocabulary.decode(fact)
+            return vocabulary.decode(fact)
         except BadFact:
-            return  # in quarantine
-        if body is not None:
-            self.apply(stream, fact, body, first=first_of_stream(self._db, stream, fact))
+            return None  # in quarantine
+
+    def _again(self, stream: int, fact: Fact, body: Body) -> None:
+        self.apply(stream, fact, body, first=self.first_of_stream(stream, fact))
+
+    def first_of_stream(self, stream: int, fact: Fact) -> bool:
+        """Whether no earlier fact of a stream records the same event."""
+        if fact.kind not in ("sale", "goods.received"):
+            return True
+        table = "sales" if fact.kind == "sale" else "documents"
+        first = self._first(stream, fact.event, table)
+        return first is None or first >= fact.seq
+
+    def _first(self, stream: int, event: bytes, table: str) -> int | None:
+        """Return the first record of an event in a stream: the number of its fact."""
+        if table == "sales":
+            found = self.index.place(event)
+        else:
+            found = self._db.execute(
+                "SELECT stream, seq FROM documents WHERE event = ?", (event,)
+            ).fetchone()
+        (first,) = self._db.execute(
+            "SELECT min(seq) FROM duplicates WHERE event = ? AND stream = ? AND record = ?",
+            (event, stream, table),
+        ).fetchone()
+        numbers = [found[1]] if found is not None and found[0] == stream else []
+        return min([*numbers, first] if first is not None else numbers, default=None)
 
 
 def goods_of(db: sqlite3.Connection, stream: int, seq: int) -> tuple[Stage, Deltas] | None:
@@ -554,17 +716,3 @@ def goods_of(db: sqlite3.Connection, stream: int, seq: int) -> tuple[Stage, Delt
         "SELECT stage, taken FROM goods WHERE place = ?", (place(stream, seq),)
     ).fetchone()
     return (Stage(row[0]), goods_taken(row[1])) if row else None
-
-
-def first_of_stream(db: sqlite3.Connection, stream: int, fact: Fact) -> bool:
-    """Whether no earlier fact of a stream records the same event."""
-    if fact.kind not in ("sale", "goods.received"):
-        return True
-    table = "sales" if fact.kind == "sale" else "documents"
-    row = db.execute(
-        f"SELECT 1 FROM (SELECT seq FROM {table} WHERE event = ?1 AND stream = ?2 "
-        "UNION ALL SELECT seq FROM duplicates WHERE event = ?1 AND stream = ?2 AND record = ?4) "
-        "WHERE seq < ?3",
-        (fact.event, stream, fact.seq, table),
-    ).fetchone()
-    return row is None

@@ -1,6 +1,7 @@
 """Shifts of this node's tills: which one is open, and what it adds up to."""
 
 import sqlite3
+from collections.abc import Callable
 from typing import NamedTuple
 
 from edge.store.journal import fact_at, whole
@@ -48,8 +49,20 @@ def end(db: sqlite3.Connection, till: str) -> None:
     db.execute("DELETE FROM open_shifts WHERE till = ?", (till,))
 
 
-def added_up(db: sqlite3.Connection, node: bytes, shift: OpenShift) -> ShiftTotals:
-    """Add up what this node wrote since a shift was opened, in whichever of its lives."""
+def added_up(
+    db: sqlite3.Connection,
+    nth: Callable[[bytes], int | None],
+    node: bytes,
+    shift: OpenShift,
+) -> ShiftTotals:
+    """Add up what this node wrote since a shift was opened, in whichever of its lives.
+
+    Args:
+        db: Where it is.
+        nth: Gives the row of a sale (`edge.store.index`).
+        node: Ours.
+        shift: The shift.
+    """
     sales: dict[bytes, Sold] = {}
     returns: dict[bytes, SaleReturned] = {}
     deposits: dict[bytes, DepositsTaken] = {}
@@ -69,7 +82,7 @@ def added_up(db: sqlite3.Connection, node: bytes, shift: OpenShift) -> ShiftTota
             match body:
                 case Sale() if (body.till, body.shift) == (shift.till, shift.label):
                     stage = db.execute(
-                        "SELECT stage FROM sales WHERE event = ?", (fact.event,)
+                        "SELECT stage FROM sales WHERE nth = ?", (nth(fact.event),)
                     ).fetchone()
                     sales.setdefault(
                         fact.event, Sold(body, Stage(stage[0]), body.series_in(stream))

@@ -50,6 +50,17 @@ class Sold:
         self._open: list[tuple[int, Deltas, int]] = []
         self._unit = 0
 
+    @property
+    def all_sales(self) -> int:
+        """Return how many lag behind, this transaction's included."""
+        return self.sales + len(self._open)
+
+    def drop(self, cell: str, stream: int) -> None:
+        """Forget what sales took of a row: the table has it."""
+        taken = self._taken.get(stream)
+        if taken is not None and taken.used.pop(cell, None) is not None:
+            del taken.as_of[cell]
+
     def __len__(self) -> int:
         """Return how many rows lag behind."""
         return sum(len(taken.used) for taken in self._taken.values())

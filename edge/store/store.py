@@ -35,8 +35,10 @@ from edge.store import verify as verification
 from edge.store.backup import RESTORED, Copied
 from edge.store.connection import Connect, StoreError, connect, migrate, unusable
 from edge.store.holder import StockView
+from edge.store.index import SaleIndex
 from edge.store.journal import DamagedFact, Journal, UnknownAuthor, fact_at, read_batch
 from edge.store.lives import GreetAgain, LifeView, NewLifeNeeded
+from edge.store.numbers import Numbers
 from edge.store.orders import OrderView, order_view, order_views
 from edge.store.prune import Pruned
 from edge.store.shelf import Shelf
@@ -146,7 +148,13 @@ class _Book:
         self.journal = Journal(db)
         self.life = Life.read(db, key.node, store, clock.now().ms, actor)
         clock.wrote(self.life.wrote_ms)
-        self.shelf = Shelf(db, lambda stream: self.journal.row(stream).id)
+        self.index, self.numbers = SaleIndex(db, lags=True), Numbers(db, key.node)
+        self.shelf = Shelf(
+            db,
+            lambda stream: self.journal.row(stream).id,
+            index=self.index,
+            numbers=self.numbers,
+        )
         self.shelf.from_base = lambda: base.pour(db, db, base.OF_RIGHTS)
         self.views = Views(db, self.shelf)
         self._mark = self._group = self._note()
@@ -162,6 +170,9 @@ class _Book:
 
         self.heads = self.journal.heads()
         """As committed: what a peer may be told is stored here."""
+
+        self._pause = False
+        """The group is a pause: a little of what lags behind is written with it."""
 
         self._unit: Unit | None = None
         self.purge = True  # a run that was cut off may have left something to destroy
@@ -179,7 +190,8 @@ class _Book:
     def unit(self, *, undone_alone: bool) -> Unit:
         if undone_alone:
             self._mark = self._note()
-            self.shelf.begin()
+            for part in (self.index, self.numbers, self.shelf):
+                part.begin()
         if self._now is None:
             self._now = self._clock.now()
         if self._changes is None:
@@ -192,18 +204,23 @@ class _Book:
     def abandon(self) -> None:
         self._changes = None
         self._back_to(self._group)
-        self.shelf.abandon()
+        for part in (self.index, self.numbers, self.shelf):
+            part.abandon()
 
     def roll_back(self) -> None:
         self._back_to(self._mark)
-        self.shelf.roll_back()
+        for part in (self.index, self.numbers, self.shelf):
+            part.roll_back()
 
     def rest(self) -> Callable[[Unit], None] | None:
-        return Unit.fold if self.shelf.lags else None
+        self._pause = self.shelf.lags or self.index.lags
+        return _nothing if self._pause else None
 
     def seal(self) -> None:
         self.journal.sign_now_and_then(self._key, self._clock.elapsed())
-        self.shelf.seal(self.journal.places)
+        self.shelf.seal(self.journal.places, pause=self._pause)
+        self.index.seal(pause=self._pause)
+        self._pause = False
         self._sealed = self.journal.heads()
         if self._sealed == self.heads and self._db.total_changes != self._changes:
             # Nothing else would tell afterwards whether this commit is there.
@@ -222,7 +239,8 @@ class _Book:
 
     def committed(self) -> None:
         self.heads = self._sealed
-        self.shelf.committed()
+        for part in (self.index, self.numbers, self.shelf):
+            part.committed()
         self._group = self._note()
         self._now = self._changes = None
         self._clock.wrote(self.life.wrote_ms)
@@ -830,14 +848,19 @@ class Store:
 
     async def sale(self, event: bytes) -> SaleView | None:
         """Return a sale; None if it is not here."""
-        return await self._read(lambda db: sale_view(db, event))
+
+        def look(db: sqlite3.Connection) -> SaleView | None:
+            nth = self._book.index.find(db, event)
+            return None if nth is None else sale_view(db, event, nth)
+
+        return await self._read(look)
 
     async def sale_by_receipt(self, series: str, number: int) -> SaleView | None:
         """Return the sale that a receipt is of; None if it is not here."""
 
         def look(db: sqlite3.Connection) -> SaleView | None:
-            event = refunds.sale_by_receipt(db, series, number)
-            return None if event is None else sale_view(db, event)
+            found = refunds.sale_by_receipt(db, series, number)
+            return None if found is None else sale_view(db, *found)
 
         return await self._read(look)
 
@@ -961,7 +984,12 @@ class Store:
 
     async def shift_totals(self, shift: shifts.OpenShift) -> ShiftTotals:
         """Add an open shift up, as of now."""
-        return await self._read(lambda db: shifts.added_up(db, self.key.node, shift))
+
+        def look(db: sqlite3.Connection) -> ShiftTotals:
+            index = self._book.index
+            return shifts.added_up(db, lambda event: index.find(db, event), self.key.node, shift)
+
+        return await self._read(look)
 
     async def reports(self, till: str, limit: int) -> list[ShiftClosed]:
         """Return the last Z reports of a till, the latest first."""
@@ -1043,6 +1071,10 @@ class Store:
         except sqlite3.Error as error:
             raise unusable(self.path, error) from error
         return result
+
+
+def _nothing(_: Unit) -> None:
+    """Do nothing: a pause is for what is written when a group is sealed."""
 
 
 def _read_batch(

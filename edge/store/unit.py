@@ -162,8 +162,13 @@ class Unit:
         """What head office says of this store."""
         return settings_view(self._db, self._life.store)
 
-    def append(self, body: Body, event: bytes) -> Place:
+    def append(self, body: Body, event: bytes, digest: bytes | None = None) -> Place:
         """Append a fact to our stream and apply it to the views.
+
+        Args:
+            body: What happened.
+            event: The business event it tells of.
+            digest: Of the request that makes a sale.
 
         Raises:
             ValueError: The body cannot be true; a check before this one is missing.
@@ -177,7 +182,7 @@ class Unit:
         hlc = tick(self._life.hlc, self.now.ms)
         fact = Fact(head.seq + 1, hlc, kind, version, event, vocabulary.encode(body))
         id_ = self._journal.append(stream, fact, self._key)
-        self._views.apply(id_, stream, fact, body)
+        self._views.apply(id_, stream, fact, body, digest)
         self._settle()
         self._life.hlc = hlc
         self._life.wrote_ms = max(self._life.wrote_ms, self.now.ms)
@@ -341,16 +346,19 @@ class Unit:
 
     def next_number(self, till: str) -> int:
         """Take the next receipt number of a till: gap-free, since it rolls back with the unit."""
-        (number,) = self._db.execute(
-            "INSERT INTO series VALUES (?, ?, 1) ON CONFLICT (till, incarnation) "
-            "DO UPDATE SET number = number + 1 RETURNING number",
-            (till, self._life.incarnation),
-        ).fetchone()
-        return int(number)
+        numbers = self._views.shelf.numbers
+        if numbers is None:
+            raise RuntimeError("These views are not a node's: nothing is sold on them.")
+        return numbers.next(till, self._life.incarnation)
 
     def sale(self, event: bytes) -> SaleView | None:
         """Return a sale recorded here or heard of."""
-        return sale_view(self._db, event)
+        nth = self._views.shelf.index.nth(event)
+        return None if nth is None else sale_view(self._db, event, nth)
+
+    def sale_place(self, event: bytes) -> tuple[int, int] | None:
+        """Return stream, as numbered in this file, and number of a sale; None: it is not here."""
+        return self._views.shelf.index.place(event)
 
     def document(self, event: bytes) -> DocumentView | None:
         """Return a document recorded here or heard of."""
@@ -395,7 +403,7 @@ class Unit:
 
     def refundable(self, sale: bytes) -> None:
         """Make the right to refund a sale, if that is ours. See `refunds.make`."""
-        refunds.make(self, self._db, sale)
+        refunds.make(self, sale)
 
     def hours(self) -> dict[str, tuple[Hours, ...]]:
         """Return when what is not sold here: target to its hours; read once until told anew."""
@@ -404,9 +412,8 @@ class Unit:
         return self._life.hours
 
     def note_digest(self, event: bytes, digest: bytes) -> None:
-        """Remember which request made a sale or a document."""
-        for table in ("sales", "documents"):
-            self._db.execute(f"UPDATE {table} SET digest = ? WHERE event = ?", (digest, event))
+        """Remember which request made a document."""
+        self._db.execute("UPDATE documents SET digest = ? WHERE event = ?", (digest, event))
 
     def article(self, code_or_sku: str, at_ms: int) -> ArticleView | None:
         """Return what is sold under a code or sku, at the price in force at `at_ms`."""
@@ -459,7 +466,7 @@ class Unit:
 
     def shift_totals(self, shift: shifts.OpenShift) -> ShiftTotals:
         """Add an open shift up, as of now."""
-        return shifts.added_up(self._db, self._key.node, shift)
+        return shifts.added_up(self._db, self._views.shelf.index.nth, self._key.node, shift)
 
     def cash_moved(self, shift: bytes, event: bytes) -> CashMoved | None:
         """Return what moved under an event in a shift; None: nothing did."""
@@ -615,9 +622,10 @@ class Unit:
         )
 
     def fold(self) -> None:
-        """Have the rows of rights and the signed head written with this commit."""
+        """Have all that lags behind the journal, and the signed head, written with this commit."""
         self._journal.sign_heads(self._key)
         self._views.shelf.fold_next()
+        self._views.shelf.index.list_all()
 
     def forget_meta(self, key: str) -> None:
         """Forget a fact about this file."""
@@ -717,16 +725,21 @@ def sale_hours(db: sqlite3.Connection, store: str) -> dict[str, tuple[Hours, ...
     return {target: hours for target, hours in told.items() if hours}
 
 
-def sale_view(db: sqlite3.Connection, event: bytes) -> SaleView | None:
+def sale_view(db: sqlite3.Connection, event: bytes, nth: int) -> SaleView | None:
     """Return a sale with its body; None while the sale itself is not here.
+
+    Args:
+        db: Where it is.
+        event: Which.
+        nth: Its row.
 
     Raises:
         NotKept: It was closed so long ago that its lines are at head office only.
     """
     row = db.execute(
         "SELECT stream, seq, stage, series, number, total_minor, digest FROM sales "
-        "WHERE event = ? AND stream IS NOT NULL",
-        (event,),
+        "WHERE nth = ? AND event = ? AND stream IS NOT NULL",
+        (nth, event),
     ).fetchone()
     if row is None:
         return None

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from edge.keys import NodeKey
 from edge.store import documents
 from edge.store.journal import find_fact
-from edge.store.shelf import Shelf, first_of_stream
+from edge.store.shelf import Shelf
 from sync import facts as vocabulary
 from sync.chain import ALL, Fact, StreamId
 from sync.errors import BadFact, BadIdentity
@@ -92,7 +92,10 @@ DERIVED = (
     "unreadable",
     *documents.DERIVED,
 )
-"""Tables that the facts alone decide (but for columns named `digest`)."""
+"""Tables that the facts alone decide, but for the columns in `LOCAL`."""
+
+LOCAL = frozenset({"digest", "nth"})
+"""Columns of this file alone: digests of requests, and the order in which sales came to it."""
 
 _HOUR_MS = 3_600_000
 
@@ -136,8 +139,17 @@ class Views:
                 "INSERT OR IGNORE INTO quarantine VALUES (?, ?, ?)", (id_, fact.seq, str(error))
             )
 
-    def apply(self, id_: int, stream: StreamId, fact: Fact, body: Body) -> None:  # noqa: C901, PLR0912, PLR0915 - one case a kind
+    def apply(  # noqa: C901, PLR0912, PLR0915 - one case a kind
+        self, id_: int, stream: StreamId, fact: Fact, body: Body, digest: bytes | None = None
+    ) -> None:
         """Apply a fact whose body is known to be sound.
+
+        Args:
+            id_: Its stream, as numbered in this file.
+            stream: Its stream.
+            fact: Itself.
+            body: Its body.
+            digest: Of the request that made a sale here.
 
         Raises:
             BadFact: Its author may not say this.
@@ -150,7 +162,7 @@ class Views:
         match body:
             case Sale():
                 sums = body.lines.sums()
-                first = self._sale(id_, stream, fact, body, sums)
+                first = self._sale(id_, stream, fact, body, sums, digest)
             case SaleClosed() | SaleVoided() | SaleFiscalised():
                 self._follow(fact.event, stage_of(body, {}, None))
             case PaymentSettled():
@@ -333,7 +345,7 @@ class Views:
         found = self._db.execute(
             "SELECT stream, seq FROM documents WHERE event = ?", (fact.event,)
         ).fetchone()
-        first = found is None or first_of_stream(self._db, id_, fact)
+        first = found is None or self.shelf.first_of_stream(id_, fact)
         if found is not None and not self._wins("documents", fact.event, found, (id_, fact.seq)):
             return first
         self._db.execute(
@@ -442,7 +454,15 @@ class Views:
                     ],
                 )
 
-    def _sale(self, id_: int, stream: StreamId, fact: Fact, body: Sale, sums: SaleSums) -> bool:
+    def _sale(
+        self,
+        id_: int,
+        stream: StreamId,
+        fact: Fact,
+        body: Sale,
+        sums: SaleSums,
+        digest: bytes | None,
+    ) -> bool:
         """Keep a sale; return whether it is the first record of its event in its stream."""
         event = fact.event
         self._sold_on(body.till, (body.at_ms // _HOUR_MS, stream.node))
@@ -459,28 +479,29 @@ class Views:
             sums.quantity_milli,
             sums.goods_minor + sums.deposits_minor + body.rounding_minor,
         )
-        # Nearly every sale is new: one statement says so and writes it.
-        made = self._db.execute(
-            "INSERT INTO sales VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL) "
-            "ON CONFLICT (event) DO NOTHING",
-            (event, id_, fact.seq, stage, *row),
-        )
-        if made.rowcount:
+        index = self.shelf.index
+        nth = index.nth(event)
+        if nth is None:
+            made = self._db.execute(
+                "INSERT INTO sales VALUES (NULL, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (event, id_, fact.seq, stage, *row, digest),
+            )
+            index.add(event, made.lastrowid or 0)
             return True
         winner, seq, later = self._db.execute(
-            "SELECT stream, seq, later FROM sales WHERE event = ?", (event,)
+            "SELECT stream, seq, later FROM sales WHERE nth = ?", (nth,)
         ).fetchone()
         first = True
         if winner is not None:
-            first = first_of_stream(self._db, id_, fact)
+            first = self.shelf.first_of_stream(id_, fact)
             if not self._wins("sales", event, (winner, seq), (id_, fact.seq)):
                 return first
         stage = stage_now(body, settled_payments(self._db, event), later)
         self._db.execute(
             "UPDATE sales SET stream = ?, seq = ?, stage = ?, till = ?, series = ?, number = ?, "
             "at_ms = ?, business_day = ?, cashier = ?, channel = ?, lines = ?, "
-            "quantity_milli = ?, total_minor = ? WHERE event = ?",
-            (id_, fact.seq, stage, *row, event),
+            "quantity_milli = ?, total_minor = ?, digest = coalesce(?, digest) WHERE nth = ?",
+            (id_, fact.seq, stage, *row, digest, nth),
         )
         return first
 
@@ -496,16 +517,18 @@ class Views:
 
     def _follow(self, event: bytes, vouched: Stage) -> None:
         """Take note that a later fact vouches for a stage, or that a payment is settled."""
-        found = self._db.execute(
-            "SELECT stream, seq, stage, later FROM sales WHERE event = ?", (event,)
-        ).fetchone()
-        if found is None:
-            self._db.execute(
+        index = self.shelf.index
+        nth = index.nth(event)
+        if nth is None:
+            made = self._db.execute(
                 "INSERT INTO sales (event, stage, later) VALUES (?, ?, ?)",
                 (event, stage_now(None, {}, vouched), vouched),
             )
+            index.add(event, made.lastrowid or 0)
             return
-        stream, seq, before, known = found
+        stream, seq, before, known = self._db.execute(
+            "SELECT stream, seq, stage, later FROM sales WHERE nth = ?", (nth,)
+        ).fetchone()
         later = max(known, vouched)
         if before >= Stage.CLOSED:  # no payment can matter any more, and its fact may be gone
             stage = Stage(max(before, later))
@@ -513,9 +536,7 @@ class Views:
             sale = self._fact(stream, seq) if stream is not None else None
             sale = sale if isinstance(sale, Sale) else None
             stage = stage_now(sale, settled_payments(self._db, event), later)
-        self._db.execute(
-            "UPDATE sales SET stage = ?, later = ? WHERE event = ?", (stage, later, event)
-        )
+        self._db.execute("UPDATE sales SET stage = ?, later = ? WHERE nth = ?", (stage, later, nth))
 
     def _fact(self, stream: int, seq: int) -> Body | None:
         fact = find_fact(self._facts, stream, seq)

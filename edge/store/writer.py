@@ -11,7 +11,6 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -62,7 +61,7 @@ class Book(Protocol):
         """Forget every unit since the last commit."""
 
     def rest(self) -> Callable[[Any], None] | None:
-        """Return what a pause is good for, a unit of its own; None if nothing lags behind."""
+        """Return what a pause is good for, a short unit of its own; None if nothing lags behind."""
 
     def seal(self) -> None:
         """Finish a group, inside its transaction and before its commit."""
@@ -193,16 +192,18 @@ class Writer:
             try:
                 return self._queue.get(timeout=IDLE_S)
             except queue.Empty:
-                self._rest()
-                self._checkpoint(CHECKPOINT_IDLE)
+                if self._rest():
+                    self._checkpoint(CHECKPOINT_IDLE)
         return self._queue.get()
 
-    def _rest(self) -> None:
-        """Do in a pause what would hold up a sale later."""
-        work = self.book.rest()
-        if work is not None:
-            with suppress(Exception):  # nobody asked for it; whoever writes next is told
+    def _rest(self) -> bool:
+        """Do in a pause what would hold up a sale later; return whether it lasted."""
+        while self._queue.empty() and (work := self.book.rest()) is not None:
+            try:
                 self._attempt([work])
+            except Exception:  # noqa: BLE001 - nobody asked for it; whoever writes next is told
+                break
+        return self._queue.empty()
 
     def _commit(self, group: list[_Job]) -> None:
         try:

@@ -183,10 +183,9 @@ def write(
     if short:
         beyond_right(unit, event, draft, short, ask=ask, taken=stage is Stage.CLOSED)
     try:
-        place = unit.append(sale, event)
+        place = unit.append(sale, event, fingerprint)
     except ValueError as error:  # such as a negative deposit in the catalogue
         raise BadSale(f"Sale {_uuid(event)}: {error}.", "Ask head office.") from error
-    unit.note_digest(event, fingerprint)
     return Recorded(
         event=event, sale=sale, series=sale.series_in(place.stream), stage=stage, new=True
     )

@@ -15,7 +15,7 @@ from edge.store.connection import connect_read_only, migrate
 from edge.store.journal import Journal
 from edge.store.shelf import Shelf
 from edge.store.start import begin_from
-from edge.store.views import DERIVED, Views
+from edge.store.views import DERIVED, LOCAL, Views
 from sync.chain import ALL, StreamId
 from sync.checkpoint import frames, opened
 
@@ -69,7 +69,8 @@ def rows(db, shelf):
         names = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
         cells = [dict(zip(names, row, strict=True)) for row in db.execute(f"SELECT * FROM {table}")]
         for row in cells:
-            row.pop("digest", None)
+            for local in LOCAL:
+                row.pop(local, None)
             for column in row.keys() & {"stream", "line_stream", "successor"}:
                 row[column] = streams.get(row[column])
         found[table] = sorted((tuple(row.values()) for row in cells), key=repr)

@@ -44,7 +44,7 @@ def evening(tmp_path, chosen, shop):
     sales = list(zip(shop.ids[:COUNT], shop.baskets, strict=False))
     with closing(sqlite3.connect(tmp_path / "edge")) as edge, edge:
         migrate(edge)
-        edge.executemany("INSERT INTO rights VALUES (?, 1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0)", left)
+        edge.executemany("INSERT INTO rights VALUES (?, 1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)", left)
         for number, (id_, basket) in enumerate(sales, 1):
             due = shop.due(basket)
             edge.execute(

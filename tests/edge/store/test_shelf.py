@@ -1,4 +1,7 @@
-"""Rows of rights: whatever is folded when, and wherever it is cut off, they are the same."""
+"""What lags behind the journal: whatever is written when, and wherever it is cut off, all is there.
+
+Rows of rights, the index of sales and the numbers of receipts.
+"""
 
 import asyncio
 import shutil
@@ -8,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.store import base
+from edge.store import index as indexes
 from edge.store import shelf as shelves
 from edge.store import writer as writing
 from edge.store.verify import verify_file
@@ -31,21 +36,34 @@ steps = st.lists(
         st.tuples(st.just("sell"), st.sampled_from(["a", "b", "ab"])),
         st.tuples(st.just("deliver"), st.sampled_from(["a", "b"])),
         st.tuples(st.just("tender"), st.sampled_from(["a", "b"])),
-        st.tuples(st.sampled_from(["close", "void", "fold", "crash", "fail"]), st.just("")),
+        st.tuples(st.sampled_from(["close", "void", "fold", "pause", "rebuild"]), st.just("")),
+        st.tuples(st.sampled_from(["crash", "kill", "fail", "fail beside"]), st.just("")),
     ),
     min_size=1,
     max_size=25,
 )
 
+NOW_AND_THEN = {
+    shelves: {"_FOLD_FACTS": 4, "_FOLD_LEAST": 1, "SLICE": 1},
+    indexes: {"LIST_MANY": 3, "LIST_LEAST": 1, "SLICE": 1},
+}
+"""Instead of thousands: a round then takes several commits, and stories have some."""
+
 
 @given(steps)
 @settings(max_examples=60, deadline=None)
 def test_a_crash_anywhere_leaves_the_rows_that_the_facts_make(tmp_path_factory, story):
-    asyncio.run(_live(tmp_path_factory.mktemp("shelf"), story))
+    with pytest.MonkeyPatch.context() as patch:
+        for module, figures in NOW_AND_THEN.items():
+            for name, figure in figures.items():
+                patch.setattr(module, name, figure)
+        asyncio.run(_live(tmp_path_factory.mktemp("shelf"), story))
 
 
-async def _live(folder, story):  # noqa: C901, PLR0912 - one case a step
+async def _live(folder, story):  # noqa: C901, PLR0912, PLR0915 - one case a step
     generation, number, open_sales = 0, 0, []
+    receipts: dict[int, int] = {}
+    ones = 0
     expected = {"a": 0, "b": 0}
     here = folder / "0"
     here.mkdir()
@@ -56,7 +74,8 @@ async def _live(folder, story):  # noqa: C901, PLR0912 - one case a step
             number += 1
             match what:
                 case "sell":
-                    await store.write(selling(event(number), skus=tuple(skus)))
+                    receipt = await store.write(selling(event(number), skus=tuple(skus)))
+                    receipts[number] = receipt
                     for sku in skus:
                         expected[sku] -= 1000
                 case "deliver":
@@ -68,7 +87,7 @@ async def _live(folder, story):  # noqa: C901, PLR0912 - one case a step
                     work = selling(
                         event(number), skus=tuple(skus), stage=Stage.TENDERED, method="card"
                     )
-                    await store.write(work)
+                    receipts[number] = await store.write(work)
                     open_sales.append((number, skus))
                 case "close" if open_sales:
                     done, sku = open_sales.pop()
@@ -87,9 +106,30 @@ async def _live(folder, story):  # noqa: C901, PLR0912 - one case a step
                 case "fail":
                     with pytest.raises(ZeroDivisionError):
                         await store.write(lambda u, n=number: (selling(event(n))(u), 1 / 0))
+                case "fail beside":
+                    results = await asyncio.gather(
+                        store.write(selling(event(number))),
+                        store.write(lambda u, n=number: (selling(event(n * 1000))(u), 1 / 0)),
+                        store.write(selling(event(number * 1001))),
+                        return_exceptions=True,
+                    )
+                    receipts[number], _, receipts[number * 1001] = results
+                    ones += 2
                 case "fold":
-                    await store.write(lambda u: u._views.shelf.fold_next())
-                case "crash":
+                    await store.write(lambda u: u.fold())
+                case "pause":
+                    work = store._book.rest()
+                    if work is not None:
+                        await store.write(work)
+                case "rebuild":
+                    await store.write(lambda u: base.rebuild(u._views, u._db, u._journal.ids()))
+                case "kill":  # the same life goes on, from what commits have written
+                    await store._reader.close()
+                    await store._writer.close()
+                    store._witness.drop()
+                    manager = opened(here)
+                    store = await manager.__aenter__()
+                case "crash":  # and this is another file, so another life
                     generation += 1
                     there = folder / str(generation)
                     there.mkdir()
@@ -98,6 +138,14 @@ async def _live(folder, story):  # noqa: C901, PLR0912 - one case a step
                     await manager.__aexit__(None, None, None)
                     here, manager = there, opened(there, incarnation=100 + generation)
                     store = await manager.__aenter__()
+            views = await _views(store, receipts)
+            assert {n: view.number for n, view in views.items()} == receipts
+        for series in {view.series for view in views.values()}:
+            numbers = sorted(view.number for view in views.values() if view.series == series)
+            assert numbers == list(range(1, len(numbers) + 1))
+        assert (await store.figures()).sales == len(views)
+        found = await store.stock("1")
+        assert (found.quantity_milli if found else 0) == -1000 * ones
         for sku, milli in expected.items():
             found = await store.stock(sku)
             assert (found.quantity_milli if found else 0) == milli
@@ -107,12 +155,21 @@ async def _live(folder, story):  # noqa: C901, PLR0912 - one case a step
     assert verify_file(here / "karb.sqlite").findings == []
 
 
+async def _views(store, receipts):
+    """Ask for every sale by its event, of the reader and of the writer."""
+    views = {number: await store.sale(event(number)) for number in receipts}
+    assert views == await store._writer.read(lambda u: {n: u.sale(event(n)) for n in receipts})
+    return views
+
+
 async def test_rows_are_folded_now_and_then(tmp_path, monkeypatch):
     monkeypatch.setattr(shelves, "_FOLD_FACTS", 3)
+    monkeypatch.setattr(indexes, "LIST_MANY", 3)
     async with opened(tmp_path) as store:
         for number in range(8):
             await store.write(selling(event(number + 1)))
-        assert len(store._book.shelf._sold) <= 1
+        assert store._book.shelf._sold.sales < 6
+        assert len(store._book.index._kept) < 6
         assert (await store.stock("1")).quantity_milli == -8000
     db = sqlite3.connect(tmp_path / "karb.sqlite")
     (folded,) = db.execute("SELECT folded FROM streams").fetchone()

@@ -55,8 +55,10 @@ def test_no_bit_of_a_fact_can_be_flipped_unnoticed(copy):
 @pytest.mark.parametrize(
     ("sql", "finding"),
     [
-        ("INSERT INTO rights VALUES ('11', 1, 9, 0, 0, 0, 0, 0, 0, 0, 0, 1)", "View rights"),
+        ("INSERT INTO rights VALUES ('11', 1, 9, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0)", "View rights"),
         ("UPDATE sales SET total_minor = 1 WHERE number = 3", "View sales"),
+        ("UPDATE sale_events SET nth = nth + 1 WHERE nth = 3", "Index of sales"),
+        ("DELETE FROM sale_events WHERE nth = 3", "Index of sales"),
         ("DELETE FROM facts WHERE place & 255 = 9", "expected number 9"),
         ("UPDATE facts SET hlc = hlc + 1 WHERE place & 255 = 9", "fact 9 (sale)"),
         ("UPDATE facts SET body = NULL WHERE place & 255 = 9", ""),

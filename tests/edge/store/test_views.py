@@ -168,6 +168,7 @@ def rows_after(deliveries):
         rows = []
         for row in db.execute(f"SELECT * FROM {table}"):
             cells = dict(zip(names, row, strict=True))
+            cells.pop("nth", None)
             for column in cells.keys() & {"stream", "line_stream"}:
                 cells[column] = named.get(cells[column])  # numbered as they came
             rows.append(tuple(cells.values()))
