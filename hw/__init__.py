@@ -16,6 +16,7 @@ What lives here:
 - `weight`, `scale`: what a weight to sell by is, and what every scale's driver does alike.
 - `answer`: what comes back over HTTP, never more than it may be.
 - `outcome`, `errors`: how an order to a device ends, and how a device fails.
+- `drawer`: a cash drawer on a printer's plug, watched.
 - `registry`: the literal table of drivers. A driver is imported only when configured,
   so a missing library of one device cannot stop the till.
 - `spool`, `spooler`: printing jobs in a file of their own, and the tasks that put them on paper.

@@ -188,7 +188,7 @@ async def _services(interfaces: Sequence[str], listen_s: float) -> list[Found]:
 
 
 class Watch:
-    """Calls back when a serial port or a keyboard came or went, between `start` and `close`."""
+    """Calls back when a device came or went, between `start` and `close`."""
 
     def __init__(self, changed: Callable[[], None], poll_s: float = POLL_S) -> None:
         self._changed, self._poll_s = changed, poll_s
@@ -218,6 +218,7 @@ class Watch:
             monitor = pyudev.Monitor.from_netlink(pyudev.Context(), source="kernel")
             monitor.filter_by("tty")
             monitor.filter_by("input")
+            monitor.filter_by("usb", "usb_device")  # printers and readers that are neither
             monitor.start()
         except (ImportError, OSError) as error:
             _log.info("discovery.deaf", reason=str(error))
@@ -254,4 +255,5 @@ class Watch:
 
 
 def _names() -> set[Path]:
-    return {path for kind in ("tty", "input") for path in (SYS / "class" / kind).glob("*")}
+    places = ("class/tty", "class/input", "bus/usb/devices")
+    return {path for place in places for path in (SYS / place).glob("*")}
