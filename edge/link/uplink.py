@@ -39,7 +39,13 @@ from sync.errors import SyncError
 
 _log = structlog.get_logger()
 
-FIRST_WAIT_S = 0.5
+FIRST_WAIT_S = 0.1
+"""Most lines that break are back at once."""
+
+GROWTH = 1.5
+"""Of the longest wait, with each attempt that failed: with full jitter a line that was gone for
+some seconds is found again, on average, after a third of them; with doubling after two thirds."""
+
 LONGEST_WAIT_S = 60.0
 QUIET_S = 1.0
 """Least time between two attempts, however many sales knock."""
@@ -174,7 +180,7 @@ class Uplink:
             if not self.state.attempts:  # it was live
                 wait = FIRST_WAIT_S
             await self._pause(wait * self._random())
-            wait = min(wait * 2, LONGEST_WAIT_S)
+            wait = min(wait * GROWTH, LONGEST_WAIT_S)
 
     async def _begin_life(self, need: NewLifeNeeded) -> None:
         if need.stream == self._store.stream:  # nobody else has begun it meanwhile

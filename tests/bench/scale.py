@@ -42,7 +42,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge.link.carrier import LinkRefused, LinkUnreachable, live_socket
-from edge.link.uplink import FIRST_WAIT_S, HEARTBEAT_S, LONGEST_WAIT_S
+from edge.link.uplink import FIRST_WAIT_S, GROWTH, HEARTBEAT_S, LONGEST_WAIT_S
 from sync import facts
 from sync.chain import Head, StreamId, extend, genesis
 from sync.errors import SyncError
@@ -86,7 +86,7 @@ class Store:
                 self.live.clear()
                 self.wait = FIRST_WAIT_S
             await asyncio.sleep(max(0.05, self.wait * rng.random()))
-            self.wait = min(2 * self.wait, LONGEST_WAIT_S)
+            self.wait = min(GROWTH * self.wait, LONGEST_WAIT_S)
 
     async def sell(self, body: bytes) -> None:
         """Sell one, and return when head office has it."""

@@ -14,6 +14,7 @@ from edge.enrol import DATABASE
 from edge.keys import NodeKey
 from edge.link import tls
 from edge.link.uplink import Uplink
+from edge.memory import settle
 from edge.store.store import Store
 from sync import facts
 from sync.chain import INCARNATION_BITS, Fact
@@ -45,6 +46,7 @@ async def main(data: Path, url: str) -> None:
         software="karb bench",
     )
     await link.start()
+    settle()  # as the program does soon after its start
     numbers = itertools.count(1)
 
     async def one(goods: clerk.Goods) -> None:

@@ -211,6 +211,13 @@ class NatsJson(Nats):
     faulty = False
 
 
+class NatsAlwaysJson(NatsAlways):
+    """Flushed and packed on the line, with the sale as JSON."""
+
+    name, title, form = "nats-always-json", "NATS, always, s2_best, sales as JSON", "json"
+    faulty = False
+
+
 class Turso(System):
     """A database in the shop, pushed to tursodb's sync server."""
 
@@ -313,4 +320,7 @@ def _pip(name: str) -> str:
     return said.stdout.strip()
 
 
-SYSTEMS = {system.name: system for system in (Karb, NatsAlways, NatsJson, Nats, Turso, Pouch)}
+SYSTEMS = {
+    system.name: system
+    for system in (Karb, NatsAlways, NatsAlwaysJson, Nats, NatsJson, Turso, Pouch)
+}
