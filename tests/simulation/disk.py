@@ -60,7 +60,7 @@ class EdgeWriter(edge_writer.Writer):
             self._checkpoint(edge_writer.CHECKPOINT_IDLE)
 
     def _commit(self, group):
-        self.machine.disk.squeeze(self.db, reserve=self._reserve.exists())
+        self.machine.disk.squeeze(self.db, self._reserve)
         super()._commit(group)
 
     async def close(self):
@@ -140,13 +140,18 @@ class Disk:
         self.full_at = None
         """Pages from which it is full; None: there is room."""
 
+        self._was_full = False
+
     def fill(self):
         """Let nothing more fit."""
+        self._was_full = True
         self.full_at = max(1, (self.folder / self.name).stat().st_size // 1024)
 
-    def squeeze(self, db, *, reserve):
+    def squeeze(self, db, reserve):
         """Have SQLite see how much room there is."""
-        room = 0 if reserve else ROOM_PAGES
+        if not self._was_full:
+            return
+        room = 0 if reserve.exists() else ROOM_PAGES
         most = NO_LIMIT if self.full_at is None else self.full_at + room
         db.execute(f"PRAGMA max_page_count = {most}")
 

@@ -1,23 +1,41 @@
 """What goes wrong, and how it is put right in the end."""
 
 import asyncio
+from typing import NamedTuple
 
 from tests.simulation import disks, people, trust
+from tests.simulation.loop import Dice
+
+MEAN_STEPS = 60
+
+
+class Step(NamedTuple):
+    """Something is done, or goes wrong; what it is, its own dice say."""
+
+    number: int
+    after_s: float
+    fault: bool
+
+
+def steps_of(seed, nodes):
+    """Return the steps of a seed, in a world of so many nodes."""
+    rng = Dice(seed, "steps")
+    share = rng.choice((0.0, 0.1, 0.25, 0.4))
+    steps = rng.randrange(MEAN_STEPS // 2, MEAN_STEPS * 3 // 2) if nodes <= 5 else 3 * nodes
+    return [Step(number, rng.expovariate(3.0), rng.random() < share) for number in range(steps)]
 
 
 class Story:
-    """The faults of one world; which kinds it has is drawn from its seed."""
+    """The steps of one world; which kinds of faults it has is drawn from its seed."""
 
     def __init__(self, world):
         self.world = world
-        rng = world.rng
-        self.share = rng.choice((0.0, 0.1, 0.25, 0.4))
+        self.steps = steps_of(world.seed, len(world.nodes))
+        rng = Dice(world.seed, "faults")
         rooms = [NETWORK, MACHINES]
         rooms += [room for room, share in RARE if rng.random() < share]
         if disks.IMAGES in rooms and trust.REVOKED in rooms:
             rooms.remove(trust.REVOKED)  # seed 1135: what is acknowledged then still waits
-        if world.clones:
-            rooms.append(disks.CLONES)
         self.rooms = [
             [kind for kind in room if rng.random() < 0.75] or list(room) for room in rooms
         ]

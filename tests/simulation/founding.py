@@ -56,7 +56,7 @@ def stores_of(shape):
 
 async def found(shape, target, rng):
     """Make head office and its stores, enrolled and with a catalogue."""
-    machine = Machine(None)
+    machine = Machine(None, "founding")
     machine.off, machine.disk = False, Disk(target, "none")
     HERE.set(machine)
     keys = SimpleNamespace(generate=lambda: Ed25519PrivateKey.from_private_bytes(rng.randbytes(32)))

@@ -20,6 +20,8 @@ class Wrong(AssertionError):
         """`what`: lost, doubled, corrupt or stuck."""
         super().__init__(f"{what}: {told}")
         self.what = what
+        self.story = ()
+        """What had happened: when, in which step, where, what."""
 
 
 class Truth:

@@ -5,10 +5,29 @@ drawn from the seed: so tasks meet in every order, and a seed replays.
 """
 
 import asyncio
+import random
 from contextvars import ContextVar, copy_context
 
 HERE = ContextVar("HERE", default=None)
 """The machine whose code is running."""
+
+DICE = ContextVar("DICE", default=None)
+"""What decides, for the code that is running: a step's own dice, or those of its machine."""
+
+
+class Dice(random.Random):
+    """Chance with a name.
+
+    Each step, machine and line has its own, so that of a story from which a step is left out
+    the other steps are what they were.
+    """
+
+    def __init__(self, *names):
+        super().__init__("/".join(map(str, names)))
+        self.name = str(names[-1])
+
+    def __reduce__(self):
+        raise TypeError("dice are not copied")
 
 
 class Stuck(Exception):
@@ -26,8 +45,13 @@ class Loop(asyncio.BaseEventLoop):
         super().__init__()
         self._selector = self
         self._now = 0.0
-        self.rng = rng
+        self._rng = rng
         self.set_task_factory(_owned)
+
+    @property
+    def rng(self):
+        """What decides for the code that is running."""
+        return DICE.get() or self._rng
 
     def time(self):
         return self._now
@@ -46,9 +70,10 @@ class Loop(asyncio.BaseEventLoop):
 
     def soon(self, work, most_s=0.004):
         """Run something in a moment: usually the next, sometimes a later one."""
-        if self.rng.random() < 0.7:
+        rng = self.rng
+        if rng.random() < 0.7:
             return self.call_soon(work)
-        return self.call_later(self.rng.random() * most_s, work)
+        return self.call_later(rng.random() * most_s, work)
 
     def run_in_executor(self, executor, func, *args):
         del executor
@@ -83,8 +108,9 @@ class Machine:
     old = False
     """Runs a program of three versions ago."""
 
-    def __init__(self, world):
-        self.world = world
+    def __init__(self, world, name):
+        self.world, self.name = world, name
+        self.dice = Dice(world.seed if world else 0, name)
         self.tasks = {}
         self.off = True
         self.fuse = None
@@ -95,6 +121,12 @@ class Machine:
         context = copy_context()
         context.run(HERE.set, self)
         return context.run(asyncio.get_running_loop().create_task, coroutine)
+
+    def wake(self):
+        """Be what runs in this task and in what it starts."""
+        self.off = False
+        HERE.set(self)
+        DICE.set(self.dice)
 
     def step(self):
         """Be at an await: the power may fail here."""

@@ -25,7 +25,7 @@ from edge.store.connection import StoreError
 from edge.store.store import Store
 from edge.till.counter import Counter
 from tests.simulation.disk import Disk
-from tests.simulation.loop import HERE, Machine
+from tests.simulation.loop import Machine
 from tests.simulation.net import OFFICE
 
 REST_S = 2.0
@@ -35,10 +35,8 @@ REST_S = 2.0
 class Office(Machine):
     """Head office."""
 
-    name = "office"
-
     def __init__(self, world, folder):
-        super().__init__(world)
+        super().__init__(world, "office")
         self.folder = Folder(folder)
         self.disk = Disk(folder, "ledger.db")
         self.authority = Authority.load(self.folder)
@@ -54,8 +52,7 @@ class Office(Machine):
 
     async def start(self):
         """Start; as `central.app.run` does."""
-        self.off = False
-        HERE.set(self)
+        self.wake()
         world = self.world
         ledger = Ledger.open(self.folder.ledger, self.authority.node_key, world.now_ms)
         ledger._writer.opened = True
@@ -103,8 +100,8 @@ class Node(Machine):
     """A machine in a store."""
 
     def __init__(self, world, folder, name, scope, number):
-        super().__init__(world)
-        self.folder, self.name, self.scope, self.number = folder, name, scope, number
+        super().__init__(world, name)
+        self.folder, self.scope, self.number = folder, scope, number
         self.disk = Disk(folder, "karb.sqlite")
         self.key = NodeKey.load(folder / tls.KEY)
         self.till = f"T{number}"
@@ -129,8 +126,8 @@ class Node(Machine):
 
     async def start(self):
         """Start; as `edge.app.running` does."""
-        self.off, self.ended = False, None
-        HERE.set(self)
+        self.wake()
+        self.ended = None
         world = self.world
         started = world.loop.time()
         self.clock = Clock(
@@ -158,7 +155,7 @@ class Node(Machine):
             OFFICE,
             store,
             self.clock,
-            random=world.rng.random,
+            random=self.dice.random,
             incarnation=world.life,
             software="sim",
         )
@@ -167,7 +164,7 @@ class Node(Machine):
             store,
             self.clock,
             name=self.name,
-            random=world.rng.random,
+            random=self.dice.random,
             incarnation=world.life,
             software="sim",
         )

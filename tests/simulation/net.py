@@ -24,7 +24,7 @@ from edge.link.trust import PeerRefused
 from sync.checkpoint import keys_packed
 from sync.enrolment import RenewAnswer, RenewRequest
 from sync.errors import SyncError
-from tests.simulation.loop import HERE
+from tests.simulation.loop import HERE, Dice
 
 OFFICE = "sim://office"
 PATIENCE_S = 10.0
@@ -100,10 +100,9 @@ class Line:
 
     def carry(self, sender, payload):
         """Take a payload on its way."""
-        link, rng = self.link, self.loop.rng
+        link, rng = self.link, self.link.dice
         at = self.ends.index(sender)
-        link.world.count("messages")
-        link.world.trace(link.ends, at, len(payload))
+        link.world.happened["messages"] += 1
         draw = rng.random() if link.evil else 1.0
         if draw < link.evil:
             what = rng.choice(("dropped", "repeated", "reordered", "garbled"))
@@ -137,7 +136,7 @@ class Line:
         self.ends[1 - at].hear(payload)
 
     def _doom(self):
-        self.loop.call_later(self.loop.rng.random() * 5, self.end, ABNORMAL)
+        self.loop.call_later(self.link.dice.random() * 5, self.end, ABNORMAL)
 
     def end(self, code, by=None):
         """Close both ends, the other one a little later."""
@@ -153,8 +152,10 @@ class Line:
 class Link:
     """The way from one machine to another, and what is the matter with it."""
 
-    def __init__(self, world, ends, slow_s):
-        self.world, self.ends, self.slow_s = world, ends, slow_s
+    def __init__(self, world, ends, *, far):
+        self.world, self.ends = world, ends
+        self.dice = Dice(world.seed, *ends)
+        self.slow_s = self.dice.choice((0.02, 0.05, 0.3)) if far else 0.002
         self.up, self.deaf, self.evil = True, [False, False], 0.0
         self.sockets = True
         """Whether it carries WebSockets, and not only requests."""
@@ -162,7 +163,7 @@ class Link:
         self.lines = {}
 
     def delay(self):
-        return self.slow_s * (0.5 + self.world.rng.random())
+        return self.slow_s * (0.5 + self.dice.random())
 
     def cut(self):
         """Cut it; who speaks notices at once."""
@@ -173,7 +174,7 @@ class Link:
         """Let nothing from these ends come through; it takes a while to be noticed."""
         for end in ends:
             self.deaf[end] = True
-        wait = self.world.rng.uniform(*DEAF_S)
+        wait = self.dice.uniform(*DEAF_S)
         asyncio.get_running_loop().call_later(wait, self._heartbeat)
 
     def _heartbeat(self):
@@ -204,7 +205,7 @@ class Request:
 async def _reach(url):
     """Come to a machine, or say why not."""
     me = HERE.get()
-    world, rng = me.world, me.world.rng
+    world, rng = me.world, me.dice
     name = url.removeprefix("sim://").split("/")[0]
     other = world.machines.get(name)
     link = world.link(me, other) if other else None
@@ -248,7 +249,7 @@ async def live_socket(_client, url, _context, _heartbeat):
 async def _post(url, answering):
     """Make a request: it may be lost, or its answer, or arrive twice."""
     me, other, link = await _reach(url)
-    rng = me.world.rng
+    rng = me.dice
     if rng.random() < link.evil:
         me.world.count("dropped")
         raise LinkUnreachable(f"{url}: it hung up.")

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.proof import bar, begun, command
+from tests.simulation import shrink
 
 NAME = "simulation"
 SEEDS = {"short": 200, "ci": 300, "release": 20_000}
@@ -50,8 +51,11 @@ def main(size, seed, out):
 
 
 @contextmanager
-def playing(seeds, jobs=None, *, clones=False):
-    """Give what became of each seed, in order: the seed, what happened, and what was wrong."""
+def playing(seeds, jobs=None, *, play=None):
+    """Give what became of each seed, in order: the seed, what happened, and what was wrong.
+
+    `play` may ask something else of (seed, folder of templates).
+    """
     os.environ["PYTHONHASHSEED"] = "0"
     memory = Path("/dev/shm")
     spawn = multiprocessing.get_context("spawn")
@@ -59,15 +63,15 @@ def playing(seeds, jobs=None, *, clones=False):
         tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as templates,
         spawn.Pool(jobs or os.cpu_count(), maxtasksperchild=MOST_PLAYED // AT_ONCE) as pool,
     ):
-        yield pool.imap(_play, ((seed, templates, clones) for seed in seeds), AT_ONCE)
+        yield pool.imap(play or _play, ((seed, templates) for seed in seeds), AT_ONCE)
 
 
 def _play(asked):
-    seed, templates, clones = asked
+    seed, templates = asked
     from tests.simulation import world  # noqa: PLC0415 - it changes the process it is loaded in
 
     try:
-        return seed, world.play(seed, templates, clones=clones), None
+        return seed, world.play(seed, templates).happened, None
     except world.judge.Wrong as error:
         return seed, {}, (error.what, str(error))
     except Exception:  # noqa: BLE001 - whatever it was, the other seeds are played
@@ -79,24 +83,41 @@ def people():
     asked = argparse.ArgumentParser(description="Play seeds of the simulated world.")
     asked.add_argument("--seeds", default="0:100", help="one, or FROM:TO")
     asked.add_argument("--jobs", type=int, default=os.cpu_count())
-    asked.add_argument("--clones", action="store_true", help="clone machines, too")
+    asked.add_argument("--shrink", action="store_true", help="cut what fails to its steps")
     words = asked.parse_args()
     first, _, end = words.seeds.partition(":")
     seeds = range(int(first), int(end) if end else int(first) + 1)
-    failed = 0
+    failed = []
     total = {}
-    with playing(seeds, min(words.jobs, len(seeds)), clones=words.clones) as reports:
+    with playing(seeds, min(words.jobs, len(seeds))) as reports:
         for number, happened, wrong in bar(reports, "seeds", len(seeds)):
             for what, times in happened.items():
                 total[what] = total.get(what, 0) + times
             if wrong:
-                failed += 1
+                failed.append(number)
                 sys.stdout.write(f"{number}: {wrong[0]}\n{wrong[1]}\n  {REPLAY.format(number)}\n")
                 sys.stdout.flush()
     for what in sorted(total):
         sys.stdout.write(f"{total[what]:>9}  {what}\n")
-    sys.stdout.write(f"{len(seeds)} seeds, {failed} failed.\n")
+    sys.stdout.write(f"{len(seeds)} seeds, {len(failed)} failed.\n")
+    if words.shrink and failed:
+        with playing(failed, words.jobs, play=_shrink) as cut:
+            for number, found in zip(failed, cut, strict=True):
+                _show(number, found)
     return bool(failed)
+
+
+def _shrink(asked):
+    return shrink.of_seed(*asked)
+
+
+def _show(seed, found):
+    if found is None:
+        sys.stdout.write(f"{seed}: it does not fail by itself.\n")
+        return
+    steps, kept, wrong, story = found
+    sys.stdout.write(f"{seed}: of {steps} steps it takes {kept}\n{wrong}\n")
+    sys.stdout.writelines(f"{line}\n" for line in story)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ the chain, what people do, and which faults come when; then everything heals, an
 """
 
 import asyncio
+import gc
 import random
 import secrets
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import structlog
 
+import central.ledger.database as ledger_database
 import central.nodes.authority as authority_module
 import central.nodes.conversation as office_conversation
 import edge.store.journal as edge_journal
@@ -28,14 +30,16 @@ from edge.stockroom.request import GoodsReceivedRequest, ReceivedLineRequest
 from sync import chain
 from tests.simulation import disk, faults, founding, judge, net, people, trust
 from tests.simulation.founding import EPOCH_MS, SHAPES, SKUS, WEIGHTS, stores_of
-from tests.simulation.loop import Loop
+from tests.simulation.loop import DICE, HERE, Dice, Loop
 from tests.simulation.machines import Node, Office
 
 HEALED_S = 30.0
 """Virtual seconds after which a healed world must be at rest."""
 
-MEAN_OPS = 60
 MOST_SIGNATURES = 20_000
+SELDOM = 50_000, 20, 100
+"""When garbage is looked for: a world makes little of it, and is over in a second."""
+
 PATIENCE = 100
 """Turns of the loop in which cancelled tasks must have ended."""
 
@@ -44,13 +48,13 @@ class World:
     """Everything that is simulated, and the seed it comes from."""
 
     def __init__(self, seed, folder, loop, shape):
-        self.seed, self.folder, self.loop, self.rng = seed, folder, loop, loop.rng
+        self.seed, self.folder, self.loop = seed, folder, loop
         self.shape = shape
         self.happened = Counter()
-        self.skew_ms = 0
-        self.clones = False
-        """Whether machines are cloned, too."""
+        self.told = []
+        """What happened when, in which step, and where; for who looks into a seed."""
 
+        self.skew_ms = 0
         self._links = {}
         self.office = Office(self, folder / "office")
         self.nodes = [
@@ -69,12 +73,16 @@ class World:
         """The true time; head office's clock shows it, too."""
         return EPOCH_MS + self.skew_ms + int(self.loop.time() * 1000)
 
-    def count(self, what, n=1):
-        self.happened[what] += n
-        self.trace(what)
+    @property
+    def rng(self):
+        """What decides for the code that is running."""
+        return self.loop.rng
 
-    def trace(self, *what):
-        """Be told of each step; two runs of a seed tell the same."""
+    def count(self, what, n=1, *, at=None):
+        """Note that something happened, and at which machine or line."""
+        self.happened[what] += n
+        where = at or getattr(HERE.get(), "name", "")
+        self.told.append((self.loop.time(), getattr(DICE.get(), "name", ""), where, what))
 
     def life(self):
         return self.rng.getrandbits(40) or 1
@@ -95,8 +103,7 @@ class World:
         found = self._links.get(ends)
         if found is None:
             far = self.office in (one, other)
-            slow_s = self.rng.choice((0.02, 0.05, 0.3)) if far else 0.002
-            found = self._links[ends] = net.Link(self, ends, slow_s)
+            found = self._links[ends] = net.Link(self, ends, far=far)
         return found
 
     def links_of(self, machine):
@@ -131,20 +138,25 @@ class World:
         for machine in reversed(self.machines.values()):
             await machine.spawn(machine.stop())
 
-    async def run(self):
-        """Live the whole story."""
+    async def run(self, without=frozenset()):
+        """Live the whole story, but for some steps."""
         await self.open()
-        small = len(self.nodes) <= 5
-        steps = (
-            self.rng.randrange(MEAN_OPS // 2, MEAN_OPS * 3 // 2) if small else 3 * len(self.nodes)
-        )
         story = faults.Story(self)
-        for _ in range(steps):
-            await asyncio.sleep(self.rng.expovariate(3.0))
-            if self.rng.random() < story.share:
-                await story.fault()
-            else:
-                people.act(self)
+        for step in story.steps:
+            await asyncio.sleep(step.after_s)
+            if step.number not in without:
+                await self.loop.create_task(self._step(story, step))
+        await self.loop.create_task(self._end(story))
+
+    async def _step(self, story, step):
+        DICE.set(Dice(self.seed, step.number))
+        if step.fault:
+            await story.fault()
+        else:
+            people.act(self)
+
+    async def _end(self, story):
+        DICE.set(Dice(self.seed, "end"))
         await story.heal()
         await self.rest()
         if self.truth.revoked:
@@ -194,6 +206,31 @@ def _install():
     secrets.randbits = lambda bits: rng().getrandbits(bits)
     authority_module.datetime = founding.VirtualDatetime
     _remember_signatures()
+    _remember_statements()
+    gc.freeze()
+    gc.set_threshold(*SELDOM)
+
+
+def _remember_statements():
+    """Compile each of SQLAlchemy's statements once, and not once for each ledger opened."""
+    known, create = _Statements(), ledger_database.create_engine
+
+    def create_engine(url, **more):
+        engine = create(url, **more)
+        engine.update_execution_options(compiled_cache=known)
+        return engine
+
+    ledger_database.create_engine = create_engine
+
+
+class _Statements(dict):
+    """Compiled statements, by all of their key but the engine's dialect, which is always alike."""
+
+    def get(self, key, default=None):
+        return super().get(key[1:], default)
+
+    def __setitem__(self, key, statement):
+        super().__setitem__(key[1:], statement)
 
 
 def _remember_signatures():
@@ -233,6 +270,12 @@ def prepared(shape, templates):
     return target
 
 
+def steps_of(seed):
+    """Return the numbers of the steps of a seed's story."""
+    shape = random.Random(seed).choices(SHAPES, WEIGHTS)[0]
+    return [step.number for step in faults.steps_of(seed, sum(shape))]
+
+
 @contextmanager
 def _clocked(rng):
     """Give a loop; what is still under way in the end is left where it is."""
@@ -242,11 +285,11 @@ def _clocked(rng):
         yield loop
 
 
-def play(seed, templates, *, clones=False):
-    """Play one seed; return what happened.
+def play(seed, templates, without=frozenset()):
+    """Play one seed, but for some steps of its story; return the world it was.
 
     Raises:
-        judge.Wrong: An invariant does not hold.
+        judge.Wrong: An invariant does not hold. What had happened is its `story`.
     """
     rng = random.Random(seed)
     shape = rng.choices(SHAPES, WEIGHTS)[0]
@@ -257,16 +300,18 @@ def play(seed, templates, *, clones=False):
         founding.copied(template, folder / "world")
         with _clocked(rng) as loop:
             world = World(seed, folder / "world", loop, shape)
-            world.clones = clones
             founding.VirtualDatetime.now_ms = world.now_ms
             office_conversation.wall_ms = keeping.wall_ms = world.now_ms
             try:
-                loop.run_until_complete(world.run())
+                loop.run_until_complete(world.run(without))
+            except judge.Wrong as error:
+                error.story = world.told
+                raise
             finally:
                 loop.run_until_complete(world.close())
             world.count("virtual_s", int(loop.time()))
             world.count(f"worlds of {len(world.nodes)} nodes")
-            return world.happened
+            return world
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
