@@ -10,7 +10,7 @@ import sqlite3
 from contextlib import closing
 
 from central.nodes.checkpoints import Checkpoints
-from edge.store import base
+from edge.store import base, verify
 from edge.store.connection import connect_read_only, migrate
 from edge.store.journal import Journal
 from edge.store.shelf import Shelf
@@ -80,7 +80,7 @@ def rows(db, shelf):
 def rows_of(store):
     """Return `rows` of an open store."""
     with closing(connect_read_only(store.path)) as db:
-        return rows(db, Shelf(db, lambda _: 0))
+        return rows(db, Shelf(db, lambda stream: verify._number(db, stream)))
 
 
 async def differing(ledger, store):

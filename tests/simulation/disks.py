@@ -91,8 +91,14 @@ async def back_up(world):
     if office.serving:
         world.count("fault: a backup was made")
         file = world.folder / f"backup{len(office.backups)}"
-        await office.spawn(upkeep.backup(office.ledger, str(file)))
+        cursors = office.ledger.published.all_scopes().values()
+        held = {s: c.head.seq for scope in cursors for s, c in scope.items()}
+        task = office.spawn(upkeep.backup(office.ledger, str(file)))
+        await asyncio.wait([task])
+        if task.cancelled() or task.exception():
+            return
         office.backups.append(file)
+        world.truth.safe |= held
 
 
 async def restore_office(world):
@@ -102,7 +108,8 @@ async def restore_office(world):
         return
     world.count("fault: head office was restored")
     world.truth.office_restored = True
-    file = world.rng.choice(office.backups[-2:])
+    # Who takes an older backup than the last one loses what was dropped because of that.
+    file = office.backups[-1] if world.truth.dropped else world.rng.choice(office.backups[-2:])
 
     def change():
         office.disk.put({office.disk.name: file.read_bytes()})

@@ -3,7 +3,7 @@
 import asyncio
 from typing import NamedTuple
 
-from tests.simulation import disks, people, trust
+from tests.simulation import ageing, disks, hostile, people, trust
 from tests.simulation.loop import Dice
 
 MEAN_STEPS = 60
@@ -34,8 +34,6 @@ class Story:
         rng = Dice(world.seed, "faults")
         rooms = [NETWORK, MACHINES]
         rooms += [room for room, share in RARE if rng.random() < share]
-        if disks.IMAGES in rooms and trust.REVOKED in rooms:
-            rooms.remove(trust.REVOKED)  # seed 1135: what is acknowledged then still waits
         self.rooms = [
             [kind for kind in room if rng.random() < 0.75] or list(room) for room in rooms
         ]
@@ -209,6 +207,10 @@ MACHINES = (
 RARE = (
     (disks.HONEST, 0.3),
     (disks.IMAGES, 0.15),
+    (disks.CLONES, 0.08),
+    (ageing.AGE, 0.25),
+    (ageing.NEW, 0.15),
+    (hostile.HOSTILE, 0.25),
     (trust.VERSIONS, 0.3),
     (trust.CERTIFICATES, 0.12),
     (trust.REVOKED, 0.12),

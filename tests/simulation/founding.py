@@ -78,14 +78,7 @@ async def found(shape, target, rng):
         place = target / name
         place.mkdir()
         certificate = authority.node_from(csr(key), store)
-        key.save(place / tls.KEY)
-        pem = certificate.public_bytes(Encoding.PEM)
-        for file, content in (
-            (tls.CERTIFICATE, pem),
-            (tls.AUTHORITY, authority.certificate.public_bytes(Encoding.PEM)),
-            (tls.CENTRAL, authority.node_certificate.public_bytes(Encoding.PEM)),
-        ):
-            (place / file).write_bytes(content)
+        furnished(place, key, certificate, authority)
         described = StoreDescribed(store, store)
         enrolled = NodeEnrolled(key.node, store, certificate.public_bytes(Encoding.DER), name)
         words = [(rng.randbytes(16), described), (rng.randbytes(16), enrolled)]
@@ -98,12 +91,23 @@ async def found(shape, target, rng):
             incarnation=rng.getrandbits(40),
             machine=name,
         )
-        await opened.write(partial(_trust, own=ledger.own))
+        await opened.write(partial(trust, own=ledger.own))
         await opened.close()
     ledger.close()
 
 
-def _trust(unit, *, own):
+def furnished(place, key, certificate, authority):
+    """Put into a node's folder what enrolment does, but for the database."""
+    key.save(place / tls.KEY)
+    for file, content in (
+        (tls.CERTIFICATE, certificate),
+        (tls.AUTHORITY, authority.certificate),
+        (tls.CENTRAL, authority.node_certificate),
+    ):
+        (place / file).write_bytes(content.public_bytes(Encoding.PEM))
+
+
+def trust(unit, *, own):
     unit.root(own.node, ALL, own.public)
 
 
@@ -119,4 +123,4 @@ def copied(template, target):
     return target
 
 
-__all__ = ["EPOCH_MS", "SHAPES", "SKUS", "WEIGHTS", "copied", "found", "stores_of"]
+__all__ = ["EPOCH_MS", "SHAPES", "SKUS", "WEIGHTS", "copied", "found", "furnished", "stores_of"]

@@ -7,9 +7,11 @@ from contextlib import closing
 import msgspec
 
 from central.ledger import upkeep
+from edge.store.views import DERIVED
 from sync import facts as vocabulary
 from sync.chain import ALL
 from sync.facts.sale import Sale
+from tests.simulation.checkpoints import rows_of
 from tests.simulation.founding import SKUS
 
 
@@ -39,6 +41,8 @@ class Truth:
         were cloned; and of who was revoked, how far head office held its streams then."""
 
         self.office_restored = False
+        self.safe, self.dropped = {}, False
+        """How far each stream stands in a backup, and whether any node has dropped facts."""
 
     def sold(self, node, recorded):
         body = vocabulary.encode(recorded.sale)
@@ -110,10 +114,11 @@ async def judge(world):
         _judge_revoked(world)
         _judge_sales(world, db)
         _judge_goods(world, db)
+        _judge_forks(world, db)
 
 
 async def _judge_nodes(world):
-    by_store = defaultdict(list)
+    by_store, tables = defaultdict(list), {}
     for node in world.nodes:
         verdict = await node.store.verify()
         if not verdict.sound:
@@ -127,6 +132,13 @@ async def _judge_nodes(world):
             if (found := await node.store.stock(sku))
         }
         by_store[node.scope].append((node.name, (figures.sales, stock)))
+        found = rows_of(node.store)
+        name, first = tables.setdefault(node.scope, (node.name, found))
+        odd = sorted(table for table in DERIVED if found[table] != first[table])
+        if odd:
+            one, other = found[odd[0]], first[odd[0]]
+            told = [[row for row in x if row not in y][:2] for x, y in ((one, other), (other, one))]
+            raise Wrong("corrupt", f"{node.name} and {name} differ in {odd}: {told}")
     for store, seen in by_store.items():
         if any(view != seen[0][1] for _, view in seen):
             raise Wrong("corrupt", f"{store}: its nodes do not see the same: {seen}")
@@ -148,6 +160,13 @@ def _judge_revoked(world):
         # What it had not told by then nobody takes any more.
         truth.sales = {e: sale for e, sale in truth.sales.items() if sale[1] != node}
         truth.documents = {e: at for e, at in truth.documents.items() if at[1] != node}
+
+
+def _judge_forks(world, db):
+    """No number is used twice where no disk was put back, and nobody is accused of it."""
+    honest = not world.truth.holes and not world.truth.office_restored
+    if honest and (found := db.execute("SELECT * FROM forks").fetchall()):
+        raise Wrong("corrupt", f"head office knows of forks that nobody made: {found[:2]}")
 
 
 def _judge_sales(world, db):

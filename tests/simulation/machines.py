@@ -24,6 +24,7 @@ from edge.link.uplink import Uplink
 from edge.store.connection import StoreError
 from edge.store.store import Store
 from edge.till.counter import Counter
+from sync.chain import ALL
 from tests.simulation.disk import Disk
 from tests.simulation.loop import Machine
 from tests.simulation.net import OFFICE
@@ -124,15 +125,29 @@ class Node(Machine):
     def certificate_der(self):
         return tls.der(tls.certificate(self.folder))
 
+    async def set_up(self, office):
+        """Make the database of a new node, which trusts head office; as `edge.enrol` does."""
+        self.wake()
+        store = await Store.open(
+            self.database,
+            self.key,
+            self.scope,
+            Clock(self.wall_ms, lambda: 0),
+            incarnation=self.world.life(),
+            machine=self.name,
+        )
+        await store.write(lambda unit: unit.root(office.node, ALL, office.public))
+        await store.close()
+
     async def start(self):
         """Start; as `edge.app.running` does."""
         self.wake()
         self.ended = None
         world = self.world
-        started = world.loop.time()
+        started = world.elapsed_ms()
         self.clock = Clock(
             lambda: self.wall_ms(),  # noqa: PLW0108 - it may be set while running
-            lambda: int((world.loop.time() - started) * 1000),
+            lambda: world.elapsed_ms() - started,
             rtc=self.rtc,
         )
         try:

@@ -75,7 +75,7 @@ def _play(asked):
     except world.judge.Wrong as error:
         return seed, {}, (error.what, str(error))
     except Exception:  # noqa: BLE001 - whatever it was, the other seeds are played
-        return seed, {}, ("corrupt", traceback.format_exc()[-2000:])
+        return seed, {}, ("corrupt", traceback.format_exc()[-700:])
 
 
 def people():

@@ -7,16 +7,8 @@ import pytest
 
 from tests.simulation import proof
 
-FOUND = {
-    4: "a node that asked for a right woke itself, over and over, until its patience ended",
-    1016: "a sale made while head office was being tried was forgotten, and waited a minute",
-    1093: "two acknowledgements overtook each other, and the lower one was believed",
-    1244: "a batch beside a revocation, in one commit, was taken though its node was revoked",
-    22: "a batch that had come too early was forgotten beside the one that came before it",
-    7: "a link that was to greet again was told so just when there was news, and stayed",
-    2129: "a rolled-back upgrade forgot what the newer program had applied and not yet folded",
-}
-"""Seeds that failed, and what is mended since; played with every run."""
+FOUND: dict[int, str] = {}
+"""Seeds that failed since stories are told in steps, and what is mended since; played each time."""
 
 
 @pytest.mark.timeout(600)
@@ -48,6 +40,10 @@ FAULTS = (
     "a fact of a version to come",
     "certificates ran out",
     "a node was revoked",
+    "a machine was cloned",
+    "old facts were dropped",
+    "a new machine",
+    "tampered with",
 )
 
 

@@ -28,7 +28,7 @@ from central.stock import keeping, policy
 from edge.stockroom import documents
 from edge.stockroom.request import GoodsReceivedRequest, ReceivedLineRequest
 from sync import chain
-from tests.simulation import disk, faults, founding, judge, net, people, trust
+from tests.simulation import ageing, disk, faults, founding, judge, net, people, trust
 from tests.simulation.founding import EPOCH_MS, SHAPES, SKUS, WEIGHTS, stores_of
 from tests.simulation.loop import DICE, HERE, Dice, Loop
 from tests.simulation.machines import Node, Office
@@ -71,7 +71,11 @@ class World:
 
     def now_ms(self):
         """The true time; head office's clock shows it, too."""
-        return EPOCH_MS + self.skew_ms + int(self.loop.time() * 1000)
+        return EPOCH_MS + self.elapsed_ms()
+
+    def elapsed_ms(self):
+        """What has passed since the morning, weeks in which nothing happened included."""
+        return self.skew_ms + int(self.loop.time() * 1000)
 
     @property
     def rng(self):
@@ -194,6 +198,7 @@ def _install():
     disk.install()
     net.install()
     trust.install()
+    ageing.install()
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(50), cache_logger_on_first_use=False
     )
