@@ -37,6 +37,8 @@ async def tamper(world):
         return
     target = world.rng.choice(others)
     world.count("fault: tampered with", at=target.name)
+    if target is not world.office and _beneath(target, found[0], spoilt):
+        return  # what is spoilt of it stands below a base, and is not looked at
     bring = _to_office if target is world.office else _to_node
     taken = await _on(target, bring(target, source, spoilt, found[1]))
     if taken and not (how is cut and await _on(target, _holds(target, spoilt))):
@@ -56,6 +58,16 @@ async def _batch(node, stream, after):
         return await node.store.batch(stream, after)
     except (NewLifeNeeded, GreetAgain):
         return None  # a damaged disk, which is another story
+
+
+def _beneath(node, batch, spoilt):
+    """Whether the node has dropped, or never had, all that is spoilt of a batch."""
+    row = node.store._journal.held(spoilt.stream)
+    if row is None or spoilt.stream != batch.stream:
+        return False
+    known = {fact.seq: fact for fact in batch.facts}
+    lies = [fact.seq for fact in spoilt.facts if fact != known.get(fact.seq)]
+    return bool(lies) and lies[-1] <= row.base
 
 
 async def _holds(machine, batch):

@@ -7,8 +7,10 @@ import pytest
 
 from tests.simulation import proof
 
-FOUND: dict[int, str] = {}
-"""Seeds that failed since stories are told in steps, and what is mended since; played each time."""
+FOUND = {
+    3005: "a revoked node begins a life that only a neighbour hears of: open, and counted",
+}
+"""Seeds that found something since stories are told in steps; played each time."""
 
 
 @pytest.mark.timeout(600)
