@@ -5,6 +5,7 @@ from uuid import UUID
 
 from edge.api import answers
 from edge.api.call import Call, Node, Reply
+from edge.api.tills import check_cashier
 from edge.store.refunds import ReturnView
 from edge.store.unit import SaleView
 from edge.till import returns
@@ -18,6 +19,9 @@ MOST_DAYS = 366
 async def put_return(node: Node, call: Call) -> Reply:
     """Record a return, once."""
     event, request = _event(call), call.body
+    if call.page:
+        till = node.counter.till(request.till)
+        await check_cashier(node, call, till, request.cashier, request.approved_by)
     done = await node.counter.asking.write(
         lambda unit, *, ask: returns.record(unit, event, request, ask=ask)
     )

@@ -6,6 +6,7 @@ import * as dialog from "./dialog.js";
 import { $, fill, make } from "./dom.js";
 import { amount, quantity, share, weighed } from "./format.js";
 import { lasting, t } from "./texts.js";
+import { giveBack } from "./returns.js";
 import { draw, drawActions, say, state, take } from "./view.js";
 
 const till = document.documentElement.dataset.till;
@@ -173,6 +174,9 @@ async function ready() {
   return true;
 }
 
+/** What is still to be paid, beyond what a terminal has taken for this basket already. */
+const owed = () => state.till.to_pay_minor ?? state.till.total_minor;
+
 /** Amounts a buyer is likely to hand over. */
 function notes(total) {
   const found = [];
@@ -233,7 +237,7 @@ export const commands = {
 
   async cash() {
     if (!(await ready())) return;
-    const total = () => state.till.total_minor;
+    const total = () => owed();
     const given = await dialog.pad(t("cash-title"), {
       empty: t("exact"),
       unit: "zł",
@@ -444,7 +448,7 @@ export const commands = {
   },
 
   async more() {
-    const all = ["shift", "drawer", "copy", "recall", "clear", "who", "theme", "language", "remap"];
+    const all = ["shift", "return", "drawer", "copy", "recall", "clear", "who", "theme", "language", "remap"];
     const found = await dialog.pick(t("action-more"), { find: async () => all, row: (name) => [make("span", {}, t(`action-${name}`)), make("b", {}, keyOf(name))] });
     if (found) await commands[found]();
   },
@@ -567,6 +571,17 @@ export const commands = {
     }
   },
 
+  /** Goods that a buyer brings back: whole lines of one receipt. */
+  async return() {
+    if (closed()) return;
+    if (!who() && !(await commands.who())) return;
+    try {
+      await giveBack({ till, who, approval });
+    } catch (error) {
+      await failed(error);
+    }
+  },
+
   /** The drawer and its shift. */
   async shift() {
     if (!who() && !(await commands.who())) return;
@@ -593,7 +608,7 @@ export const commands = {
 
 async function cashless(method) {
   if (!(await ready())) return;
-  const total = state.till.total_minor;
+  const total = owed();
   if (!(await dialog.confirm(t(`${method}-title`), t(`${method}-text`, { x: amount(total) }), t(`${method}-yes`)))) return;
   await pay({ sale: crypto.randomUUID(), method, tendered_minor: total, cashier: who() });
 }

@@ -127,6 +127,30 @@ async def test_quantity_void_discount_park_and_price(tmp_path):
         await cashier.sees("#total", "10,00")
 
 
+async def test_goods_come_back_by_the_receipt(tmp_path):
+    async with at_till(tmp_path, link=NoLink()) as cashier:
+        page = cashier.page
+        await page.evaluate("sessionStorage.setItem('karb.cashier', 'Anna')")
+        await page.reload()
+        await page.wait_for_selector("html[data-ready=yes]")
+        for code in (EAN[1], EAN[0]):
+            await cashier.scan(code)
+        await cashier.lines(2)
+        await cashier.press("F9", "Enter")
+        await cashier.lines(0)
+        last = cashier.api.node.counter.tills["T1"].last
+        await cashier.press("F5")
+        await page.click("text=Zwrot towaru")
+        await page.fill("#line", f"{last.series}/{last.sale.number}")
+        await cashier.press("Enter", "Enter")  # the first line: water and its deposit
+        await page.click("text=Rozmy\u015blił się")
+        await cashier.sees("#dialog", "2,69")
+        await page.click("#dialog .go")
+        await cashier.sees("#notice", "2,69")
+        told = await cashier.api("GET", f"/v1/receipts/{last.series}/{last.sale.number}")
+        assert told.json["returned_milli"] == [1000, 0]
+
+
 async def test_names_are_never_markup(tmp_path):
     async with at_till(tmp_path, link=NoLink()) as cashier:
         evil = "<img src=x onerror=\"document.title='hit'\">"
