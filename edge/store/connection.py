@@ -38,9 +38,17 @@ def unusable(path: Path, error: Exception) -> StoreError:
     )
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open the one connection that writes and checkpoints."""
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+def connect(
+    path: Path, factory: type[sqlite3.Connection] = sqlite3.Connection
+) -> sqlite3.Connection:
+    """Open the one connection that writes and checkpoints; `factory`: what it is made of."""
+    db = sqlite3.connect(
+        path,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+        factory=factory,
+    )
     try:
         _set_up(db)
     except sqlite3.Error:

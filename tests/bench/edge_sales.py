@@ -6,6 +6,7 @@ import random
 import sqlite3
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -15,14 +16,33 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge.clock import Clock
 from edge.keys import NodeKey
 from edge.memory import settle
+from edge.store.connection import connect
 from edge.store.store import Store
 from sync.clock import Trust
 from sync.facts import encode
 from tests.bench import data
+from tests.bench.floor import Floor
+from tests.bench.floor import per_s as floor_per_s
 
 TILLS = (1, 4, 16)
 ROUNDS = 3
 SALES = 1500
+
+
+SLOWER_MS = (1, 10)
+"""What a shop's SSD, and a card, take for a flush on top of this disk."""
+
+
+def slower(ms):
+    """Return a connection class whose every commit takes so much longer."""
+
+    class Slower(sqlite3.Connection):
+        def execute(self, sql, *values):
+            if sql == "COMMIT":
+                time.sleep(ms / 1000)  # lets go of the interpreter, as a flush does
+            return super().execute(sql, *values)
+
+    return Slower
 
 
 def fdatasync_per_s(folder: Path, count=400):
@@ -36,7 +56,7 @@ def fdatasync_per_s(folder: Path, count=400):
         return count / (time.perf_counter() - began)
 
 
-def plain_per_s(folder: Path, body: bytes, count=SALES):
+def plain_per_s(folder: Path, body: bytes, count=SALES, slower_ms=0):
     """The fact's row into a table of its own, a commit each, WAL and FULL."""
     path = folder / f"plain-{random.getrandbits(32)}"
     db = sqlite3.connect(path, isolation_level=None)
@@ -52,8 +72,10 @@ def plain_per_s(folder: Path, body: bytes, count=SALES):
             "INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (number, number << 16, "sale", 1, os.urandom(16), body, bytes(32), bytes(64)),
         )
+        if slower_ms:
+            time.sleep(slower_ms / 1000)
 
-    for number in range(500):
+    for number in range(500 if not slower_ms else 0):
         insert(number)
     began = time.perf_counter()
     for number in range(500, 500 + count):
@@ -97,18 +119,29 @@ async def _run(folder: Path):
     store = await Store.open(folder / "karb.sqlite", key, "S1", clock, incarnation=1)
     await karb_per_s(store, 16, baskets)
     settle()
+    floor, bodies = Floor(folder / "floor"), [encode(data.sale(rows, 1)) for rows in baskets]
     flush, plain = [], []
+    barest: dict[int, list[float]] = {tills: [] for tills in TILLS}
     karb: dict[int, list[tuple[float, float, float]]] = {tills: [] for tills in TILLS}
     for _ in range(ROUNDS):
         flush.append(fdatasync_per_s(folder))
         plain.append(plain_per_s(folder, body))
         for tills in TILLS:
             karb[tills].append(await karb_per_s(store, tills, baskets))
+            barest[tills].append(await floor_per_s(floor, tills, bodies))
+    await floor.close()
     await store.close()
     reference = median(plain)
     yield f"baskets: {source}", f"{sum(map(len, baskets)) / len(baskets):.1f} lines each", ""
     yield "disk: 4 KiB + fdatasync", f"{median(flush):,.0f}/s", ""
     yield "plain insert of the fact's row, a commit each", f"{reference:,.0f}/s", "1.00 (reference)"
+    for tills in TILLS:
+        rate = median(barest[tills])
+        yield (
+            f"barest writer in Python, {tills} till{'s' if tills > 1 else ''}: fact, chain, thread",
+            f"{rate:,.0f}/s",
+            f"{rate / reference:.2f} of the plain insert",
+        )
     for tills in TILLS:
         rate, p50, p99 = (median(column) for column in zip(*karb[tills], strict=True))
         aim = {1: ", aim 0.60", 16: ", aim 2.50 and p99 ≤ 10 ms"}.get(tills, "")
@@ -119,11 +152,35 @@ async def _run(folder: Path):
         )
 
 
+async def _run_slower(folder: Path, ms: int):
+    """Measure as above, each commit held up by a sleep of some milliseconds."""
+    baskets, _ = data.lines(stores=20, per_store=SALES // 20)
+    clock, key = Clock(), NodeKey.of(Ed25519PrivateKey.generate())
+    clock.hear(Trust.CENTRAL, int(time.time() * 1000))
+    factory = partial(connect, factory=slower(ms))
+    path = folder / "karb.sqlite"
+    store = await Store.open(path, key, "S1", clock, incarnation=1, connect=factory)
+    count = 1600 // ms
+    reference = plain_per_s(folder, encode(data.sale(baskets[0], 1)), count, ms)
+    yield f"each flush {ms} ms slower (a sleep): plain insert", f"{reference:,.0f}/s", "1.00"
+    for tills in (1, 16):
+        rate, p50, p99 = await karb_per_s(store, tills, baskets, count)
+        yield (
+            f"each flush {ms} ms slower: Karb, {tills} till{'s' if tills > 1 else ''}",
+            f"{rate:,.0f}/s, commit p50 {p50:.2f} ms, p99 {p99:.2f} ms",
+            f"{rate / reference:.2f} of that plain insert",
+        )
+    await store.close()
+
+
 def run():
     """Yield what, figure and ratio."""
 
-    async def collect(folder):
-        return [row async for row in _run(folder)]
+    async def collect(rows):
+        return [row async for row in rows]
 
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=Path.cwd()) as folder:
-        yield from uvloop.run(collect(Path(folder)))
+        yield from uvloop.run(collect(_run(Path(folder))))
+    for ms in SLOWER_MS:
+        with tempfile.TemporaryDirectory(prefix=".bench-", dir=Path.cwd()) as folder:
+            yield from uvloop.run(collect(_run_slower(Path(folder), ms)))
