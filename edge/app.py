@@ -101,6 +101,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
         await spooler.start()
         if spooler.broken is None:
             counter.use(spooler, devices.printer)
+            counter.equip(devices, gateway.sold)
         counter.show_on(devices.display)
         await devices.start()
         await counter.start()

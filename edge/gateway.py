@@ -9,8 +9,10 @@ import base64
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 from edge.config import Config, with_device, without_device, write_devices
+from edge.till.paying import Moved
 from hw.device import (
     Card,
     CardReader,
@@ -172,6 +174,24 @@ class Gateway:
             state=job.state,
             problem=job.problem or None,
             cure=job.cure or None,
+        )
+
+    def sold(self, news: Moved) -> None:
+        """Tell that a sale under way is further than it was."""
+        parts = {part.payment: part for part in news.notes.attempts}
+        at = parts.get(news.charging) if news.charging is not None else None
+        self.events.add(
+            "sale",
+            at.device if at is not None else news.notes.printer,
+            news.till,
+            self._now_ms(),
+            sale=str(UUID(bytes=news.event)),
+            receipt=f"{news.sale.series}/{news.sale.number}",
+            stage=news.sale.stage.name.lower(),
+            what=news.what,
+            payment=None if at is None else str(at.payment),
+            problem=news.notes.problem or None,
+            cure=news.notes.cure or None,
         )
 
     async def put(self, device: DeviceConfig) -> bool:

@@ -14,7 +14,7 @@ from hw.errors import DeviceRefused
 
 KEPT = 2_000
 
-EventKind: TypeAlias = Literal["scan", "badge", "drawer", "device", "job"]
+EventKind: TypeAlias = Literal["scan", "badge", "drawer", "device", "job", "sale"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

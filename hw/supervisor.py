@@ -168,6 +168,11 @@ class Supervisor:
         found = self.device(device)
         return found if isinstance(found, FiscalPrinter) else None
 
+    def terminal_of(self, device: str) -> PaymentTerminal | None:
+        """The payment terminal of this id; None when there is none."""
+        found = self.device(device)
+        return found if isinstance(found, PaymentTerminal) else None
+
     def stand_in(self, device: str) -> str | None:
         """Which printer of its kind does its work while it cannot; None: it waits."""
         config = self.config(device)

@@ -7,11 +7,13 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from edge.store.checkouts import INTENDED, AttemptView, CheckoutView
 from edge.store.unit import SaleView
 from edge.till.basket import Basket, Line
 from edge.till.request import Milli, PositiveMinor, Word
 from edge.till.selling import Recorded, SaleAnswer
 from edge.till.selling import answer as tell
+from sync.facts.sale import Fiscal
 from sync.rules.vat import Rate, UnknownVat, receipt_vat
 
 
@@ -54,6 +56,16 @@ class SoldPayment(msgspec.Struct, frozen=True):
     """None: nobody has said yet, or nobody has to."""
 
 
+class SoldFiscal(msgspec.Struct, frozen=True):
+    """Proof that a fiscal device took the sale."""
+
+    by: str
+    device: str
+    document: str
+    memory_id: int
+    """Number in the device's protected memory; 0: not told."""
+
+
 class SaleDetail(SaleAnswer, frozen=True, kw_only=True):
     """A sale with all that was sold."""
 
@@ -64,6 +76,10 @@ class SaleDetail(SaleAnswer, frozen=True, kw_only=True):
     currency: str
     lines: tuple[SoldLine, ...]
     payments: tuple[SoldPayment, ...]
+    invoice_requested: bool
+    """The receipt is made out to a buyer's NIP: from 2027 that asks for an invoice."""
+
+    fiscal: SoldFiscal | None = None
 
 
 class ReceiptAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,6 +181,99 @@ class BasketLine(msgspec.Struct, frozen=True):
     age_checked: int
 
 
+class AttemptAnswer(msgspec.Struct, frozen=True):
+    """A payment that a terminal is asked for."""
+
+    payment: int
+    """Index in the sale's payments."""
+
+    method: str
+    amount_minor: int
+    device: str
+    state: str
+    """``waiting`` for its turn, ``charging``: the terminal is at it, ``approved``,
+    ``declined``, ``unknown``: it may have been charged, ``moved`` to the sale that was paid
+    instead, ``undo``: to be given back, ``by_hand``: a person must give it back, ``undone``."""
+
+    problem: str
+    cure: str
+
+
+class UnderWay(msgspec.Struct, frozen=True):
+    """A sale that a terminal or a fiscal printer has a part in, and is not over."""
+
+    sale: str
+    receipt: str
+    till: str
+    stage: str
+    total_minor: int
+    waits_for: str
+    """``payment``, ``fiscalise``, ``close``; ``nothing``: what was paid is being given back."""
+
+    payments: tuple[AttemptAnswer, ...]
+    printer: str
+    """The fiscal printer; empty: none."""
+
+    cancelled_by: str
+    aside: bool
+    """The till serves others meanwhile."""
+
+    began_ms: int
+    problem: str
+    """What stands in the way of its receipt."""
+
+    cure: str
+
+
+class HeldAnswer(msgspec.Struct, frozen=True):
+    """What a terminal took for this basket while another part was declined."""
+
+    sale: str
+    method: str
+    amount_minor: int
+    reference: str
+
+
+class IncidentAnswer(msgspec.Struct, frozen=True):
+    """What only a person can end, or should know of."""
+
+    sale: str
+    receipt: str
+    till: str
+    kind: str
+    """``payment``: unknown whether money moved; ``give_back``: money of a sale that came to
+    nothing is with us; ``fiscal``: the receipt is not printed, or nobody knows; ``held``: money
+    was taken for a sale that nobody finished."""
+
+    payment: int | None
+    amount_minor: int
+    device: str
+    problem: str
+    cure: str
+    since_ms: int
+    """Unix milliseconds at which the sale was written."""
+
+
+class IncidentsAnswer(msgspec.Struct, frozen=True):
+    """What nags until somebody sees to it."""
+
+    incidents: tuple[IncidentAnswer, ...]
+
+
+class ReceiptFound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a person saw on the fiscal printer's paper."""
+
+    decided_by: Word
+    document: Word | None = None
+    """Number of the receipt; null: there is none."""
+
+
+class CancelRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who says that a sale shall come to nothing."""
+
+    decided_by: Word
+
+
 class TillAnswer(msgspec.Struct, frozen=True):
     """A till and its basket."""
 
@@ -204,6 +313,16 @@ class TillAnswer(msgspec.Struct, frozen=True):
 
     version: int = 0
     """Grows with every change since the program started: of two answers the later one."""
+
+    paying: str | None = None
+    """The sale whose payment is under way: the basket takes nothing until it is through."""
+
+    to_pay_minor: int = 0
+    """What is still to be paid, beyond what is held."""
+
+    held: tuple[HeldAnswer, ...] = ()
+    under_way: tuple[UnderWay, ...] = ()
+    """Sales of this till that are not over, that begun first first."""
 
 
 class ScanRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -491,8 +610,13 @@ class HealthAnswer(msgspec.Struct, frozen=True):
     status: Literal["ok"]
 
 
-def sale_detail(sale: SaleView) -> SaleDetail:
-    """Tell all of a sale."""
+def sale_detail(sale: SaleView, proof: Fiscal | None = None) -> SaleDetail:
+    """Tell all of a sale.
+
+    Args:
+        sale: As kept here.
+        proof: Of its fiscal receipt, if it has one.
+    """
     body = sale.body
     recorded = Recorded(
         event=sale.event, sale=body, series=sale.series, stage=sale.stage, new=False
@@ -530,7 +654,52 @@ def sale_detail(sale: SaleView) -> SaleDetail:
             )
             for n, payment in enumerate(body.payments)
         ),
+        invoice_requested=body.buyer is not None,
+        fiscal=SoldFiscal(*msgspec.structs.astuple(proof)) if proof is not None else None,
     )
+
+
+def under_way(sale: SaleView, notes: CheckoutView, charging: int | None, waits: str) -> UnderWay:
+    """Tell of a sale under way.
+
+    Args:
+        sale: As the journal has it.
+        notes: What devices were asked.
+        charging: The payment that its terminal is at.
+        waits: For what.
+    """
+    return UnderWay(
+        sale=uuid_text(sale.event),
+        receipt=f"{sale.series}/{sale.number}",
+        till=notes.till,
+        stage=sale.stage.name.lower(),
+        total_minor=sale.total_minor,
+        waits_for=waits,
+        payments=tuple(
+            AttemptAnswer(
+                part.payment,
+                sale.body.payments[part.payment].method,
+                sale.body.payments[part.payment].amount_minor,
+                part.device,
+                _attempt(part, charging=part.payment == charging),
+                part.problem,
+                part.cure,
+            )
+            for part in notes.attempts
+        ),
+        printer=notes.printer,
+        cancelled_by=notes.cancelled,
+        aside=notes.aside,
+        began_ms=notes.began_ms,
+        problem=notes.problem,
+        cure=notes.cure,
+    )
+
+
+def _attempt(part: AttemptView, *, charging: bool) -> str:
+    if part.state == INTENDED:
+        return "charging" if charging else "waiting"
+    return part.state
 
 
 def till_answer(
@@ -556,6 +725,12 @@ def till_answer(
         last=tell(last) if last else None,
         recalled=uuid_text(basket.recalled.basket) if basket.recalled else None,
         version=version,
+        paying=uuid_text(basket.paying) if basket.paying else None,
+        to_pay_minor=basket.to_pay_minor,
+        held=tuple(
+            HeldAnswer(uuid_text(part.sale), part.method, part.amount_minor, part.reference)
+            for part in basket.held
+        ),
     )
 
 

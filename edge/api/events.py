@@ -19,9 +19,12 @@ class EventAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     cursor: str
     kind: str
-    """``scan``, ``badge``, ``drawer``, ``device`` or ``job``."""
+    """``scan``, ``badge``, ``drawer``, ``device``, ``job``, or ``sale``: one under way is further
+    than it was."""
 
     device: str
+    """Empty: none has a part in it now."""
+
     till: str | None
     at_ms: int
     data: dict[str, str]

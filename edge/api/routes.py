@@ -502,6 +502,46 @@ TABLE: tuple[Entry, ...] = (
     Entry(
         Route(
             method="POST",
+            path="/v1/sales/{uuid}/fiscal/outcome",
+            summary="Say whether a receipt is on the fiscal printer's paper, once one has looked",
+            request=answers.ReceiptFound,
+            answers={200: answers.SaleDetail},
+            scope="admin",
+            parameters=(_UUID,),
+            problems=(409, 503),
+            tags=("sales",),
+        ),
+        sales.post_fiscal_outcome,
+    ),
+    Entry(
+        Route(
+            method="POST",
+            path="/v1/sales/{uuid}/cancel",
+            summary="Have a sale under way come to nothing: what was charged is given back",
+            request=answers.CancelRequest,
+            answers={200: answers.SaleDetail},
+            scope="admin",
+            parameters=(_UUID,),
+            problems=(409, 503),
+            tags=("sales",),
+        ),
+        sales.post_cancel,
+    ),
+    Entry(
+        Route(
+            method="GET",
+            path="/v1/incidents",
+            summary="Payments and receipts that only a person can end",
+            answers={200: answers.IncidentsAnswer},
+            scope="read",
+            problems=(410, 503),
+            tags=("sales",),
+        ),
+        sales.get_incidents,
+    ),
+    Entry(
+        Route(
+            method="POST",
             path="/v1/sales/{uuid}/copies",
             summary="Print the slip again, headed KOPIA",
             answers={202: answers.CopyAnswer},
@@ -952,6 +992,24 @@ TABLE: tuple[Entry, ...] = (
             problems=(409, 503),
         ),
         tills.post_payment,
+    ),
+    Entry(
+        _till(
+            "DELETE",
+            "/payments",
+            "Cancel the payment under way, or give back what was taken for this basket",
+            problems=(409, 422, 503),
+        ),
+        tills.delete_payment,
+    ),
+    Entry(
+        _till(
+            "POST",
+            "/payments/aside",
+            "Serve the next buyer while it is not known what became of a sale",
+            problems=(409, 422, 503),
+        ),
+        tills.post_aside,
     ),
     Entry(
         _till(

@@ -3,11 +3,11 @@
 import msgspec
 
 from edge.api import answers
-from edge.api.call import Call, Node, Reply
+from edge.api.call import Call, Node, Reply, person_key
 from edge.api.refusals import Refused, scan_problem
 from edge.till import basket, selling
 from edge.till.business_day import local
-from edge.till.errors import UnknownArticle
+from edge.till.errors import NotPossible, UnknownArticle
 from edge.till.till import Till
 from sync.contract.problem import problem
 from sync.facts.staff import Role
@@ -63,8 +63,39 @@ async def post_payment(node: Node, call: Call) -> Reply:
     """Sell the basket."""
     till = till_of(node, call)
     await check_cashier(node, call, till, call.body.cashier, call.body.approved_by)
-    recorded = await till.pay(call.body)
+    key = person_key(node) if call.body.buyer is not None else None
+    recorded = await till.pay(call.body, key)
     return Reply(201 if recorded.new else 200, selling.answer(recorded))
+
+
+async def delete_payment(node: Node, call: Call) -> Reply:
+    """Cancel the payment under way, or give back what is held."""
+    till = till_of(node, call)
+    sales = {part.sale for part in till.basket.held}
+    if till.basket.paying is not None:
+        sales.add(till.basket.paying)
+    if not sales:
+        raise NotPossible(
+            f"Till {till.id}: expected a payment under way, there is none.",
+            "A sale that waits for its fiscal receipt is cancelled by its id.",
+        )
+    for sale in sales:
+        await node.counter.paying.cancel(sale, f"till {till.id}")
+    return await shown(node, till)
+
+
+async def post_aside(node: Node, call: Call) -> Reply:
+    """Serve the next buyer while it is not known what became of a sale."""
+    till = till_of(node, call)
+    waiting = await node.counter.paying.under_way(till.id)
+    sales = [sale.event for sale, notes in waiting if not notes.aside]
+    if not sales:
+        raise NotPossible(
+            f"Till {till.id}: expected a sale under way, there is none.", "Look at the till again."
+        )
+    for sale in sales:
+        await node.counter.paying.put_aside(sale)
+    return await shown(node, till)
 
 
 def till_of(node: Node, call: Call) -> Till:
@@ -81,6 +112,7 @@ async def till_told(node: Node, till: Till) -> answers.TillAnswer:
     """Tell of a till and its basket."""
     day = local(node.clock.now().ms, await node.counter.settings()).date()
     rates = await node.store.vat_table()
+    charging = node.counter.paying.charging
     told = answers.till_answer(
         till.id,
         till.basket,
@@ -90,9 +122,14 @@ async def till_told(node: Node, till: Till) -> answers.TillAnswer:
         last=till.last,
         version=till.version,
     )
+    under_way = tuple(
+        answers.under_way(sale, notes, charging.get(sale.event), step.value)
+        for sale, notes, step in await node.counter.under_way(till.id)
+    )
     who, (users, shift) = till.who, await node.counter.floor(till.id)
     return msgspec.structs.replace(
         told,
+        under_way=under_way,
         staffed=bool(users),
         cashier=who.user if who else "",
         cashier_name=who.name if who else "",

@@ -33,6 +33,7 @@ from edge.store import (
 )
 from edge.store import verify as verification
 from edge.store.backup import RESTORED, Copied
+from edge.store.checkouts import CheckoutView, checkout_view, checkout_views
 from edge.store.connection import Connect, StoreError, connect, migrate, unusable
 from edge.store.holder import StockView
 from edge.store.index import SaleIndex
@@ -994,6 +995,14 @@ class Store:
     async def reports(self, till: str, limit: int) -> list[ShiftClosed]:
         """Return the last Z reports of a till, the latest first."""
         return await self._read(lambda db: shifts.reports(db, till, limit))
+
+    async def checkouts(self) -> list[CheckoutView]:
+        """Return the sales under way at this node's tills."""
+        return await self._read(checkout_views)
+
+    async def checkout(self, event: bytes) -> CheckoutView | None:
+        """Return a sale under way, or one that was; None where no device had a part in it."""
+        return await self._read(lambda db: checkout_view(db, event))
 
     async def slips(self, *states: str) -> list[SlipView]:
         """Return the slips in some states."""

@@ -21,6 +21,7 @@ from edge.store import (
     start,
     taken_back,
 )
+from edge.store.checkouts import Checkouts
 from edge.store.holder import Holder
 from edge.store.journal import Journal, NotKept, fact_at, facts_of, find_fact, whole
 from edge.store.sheets import Sheets
@@ -292,6 +293,11 @@ class Unit:
     def sheets(self) -> Sheets:
         """The count sheets of this place."""
         return Sheets(self, self._db, self._views.shelf, self._key.node)
+
+    @property
+    def checkouts(self) -> Checkouts:
+        """Sales under way at tills of this node."""
+        return Checkouts(self._db)
 
     @property
     def stream(self) -> StreamId:

@@ -5,7 +5,9 @@
       └──────────────────────────────┘
 
 While paying nothing changes: what is sold is what was shown. A refused event leaves the
-state as it was. Money is an int in grosz (`_minor`), quantity in thousandths (`_milli`).
+state as it was. A part that a terminal took while another was declined stays (`held`): the
+next payment counts it, or it is given back. Money is an int in grosz (`_minor`), quantity
+in thousandths (`_milli`).
 """
 
 from dataclasses import dataclass, replace
@@ -27,7 +29,7 @@ MAX_TOTAL_MINOR = 10**12
 
 ONE_MILLI = 1000
 
-METHODS = frozenset({"cash"}) | NEEDS_APPROVAL
+METHODS = frozenset({"cash", "voucher"}) | NEEDS_APPROVAL
 """How a basket can be paid at the till."""
 
 
@@ -168,26 +170,61 @@ class Restore:
     notice: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Tender:
+    """One part of what the buyer pays with: of cash what is handed over, else exactly so much."""
+
+    method: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What a terminal took for this basket, under a sale that came to nothing else."""
+
+    sale: bytes
+    payment: int
+    """Index in that sale's payments."""
+
+    method: str
+    amount_minor: int
+    reference: str
+    attempt: str
+    device: str
+    decided_by: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pay:
-    """The buyer hands over `tendered_minor`, or a card for exactly the total."""
+    """The buyer pays what is owed beyond what is held."""
 
     sale: bytes
     """16 bytes made by whoever asks, so that a lost answer can be asked for again."""
 
-    method: str
-    tendered_minor: int
+    tenders: tuple[Tender, ...]
     cashier: str
 
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """The sale is on disk."""
+    """The sale is on disk, and no terminal has a say in it any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotPaid:
-    """The sale could not be stored; the basket is as it was."""
+    """The sale came to nothing; the basket is as it was."""
+
+    held: tuple[Held, ...] = ()
+    """What a terminal took all the same, with what was held before."""
+
+    notice: str = ""
+    tendered: bool = False
+    """A sale was written: the basket put aside that it came from is that sale's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What was held is being given back."""
 
 
 Event: TypeAlias = (
@@ -202,6 +239,7 @@ Event: TypeAlias = (
     | Pay
     | Paid
     | NotPaid
+    | Released
 )
 
 
@@ -217,6 +255,11 @@ class Basket:
     recalled: Recalled | None = None
     """Where the lines come from, if they were put aside before."""
 
+    held: tuple[Held, ...] = ()
+    as_tendered: bool = False
+    """Made again from a sale after a restart: its discounts stay as they were, and promotions
+    give no more."""
+
     notice: str = ""
     """What the cashier should read; empty after the next thing that goes well."""
 
@@ -225,6 +268,11 @@ class Basket:
         """What the buyer owes, deposits included."""
         sold = [line.sold() for line in self.lines]
         return sum(line.total_minor + line.deposits_minor for line in sold)
+
+    @property
+    def to_pay_minor(self) -> int:
+        """What is still to be paid; below zero if more is held than owed."""
+        return self.total_minor - sum(part.amount_minor for part in self.held)
 
     @property
     def deposits_minor(self) -> int:
@@ -244,7 +292,10 @@ class Sell:
     sale: bytes
     cashier: str
     lines: tuple[SaleLine, ...]
-    payment: Payment
+    payments: tuple[Payment, ...]
+    """Those held first, in their order."""
+
+    held: tuple[Held, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +326,7 @@ def step(basket: Basket, *events: Event) -> tuple[Basket, tuple[Effect, ...]]:
 
 def offer(basket: Basket, offers: Offers, moment: Moment) -> Basket:
     """Give what promotions give at this moment; what is being paid stays as it was shown."""
-    if basket.paying is not None:
+    if basket.paying is not None or basket.as_tendered:
         return basket
     bought = [
         Bought(
@@ -302,8 +353,17 @@ def _step(basket: Basket, event: Event) -> tuple[Basket, tuple[Effect, ...]]:
     match event:
         case Paid():
             return Basket(), ()
-        case NotPaid():
-            return replace(basket, paying=None), ()
+        case NotPaid(held=held, notice=notice, tendered=tendered):
+            back = replace(
+                basket,
+                paying=None,
+                held=held or basket.held,
+                notice=notice,
+                recalled=None if tendered else basket.recalled,
+            )
+            return back, ()
+        case Released():
+            return replace(basket, held=()), ()
     if basket.paying is not None:
         raise NotPossible(
             "Basket: expected no payment under way, there is one.", "Wait until it is through."
@@ -314,13 +374,22 @@ def _step(basket: Basket, event: Event) -> tuple[Basket, tuple[Effect, ...]]:
         case NotScanned(error=error):
             raise error
         case Clear():
-            return Basket(), ()
+            return _cleared(basket), ()
         case Restore():
             return _restore(basket, event), ()
         case Pay():
             return _pay(basket, event)
         case _:
             return _change(basket, event), ()
+
+
+def _cleared(basket: Basket) -> Basket:
+    if basket.held:
+        raise NotPossible(
+            f"Basket: {sum(part.amount_minor for part in basket.held)} grosz are paid already.",
+            "Pay the rest, or cancel the payment: it is given back.",
+        )
+    return Basket()
 
 
 def _restore(basket: Basket, event: Restore) -> Basket:
@@ -420,42 +489,78 @@ def _bounded(basket: Basket) -> Basket:
 
 
 def _pay(basket: Basket, pay: Pay) -> tuple[Basket, tuple[Effect, ...]]:
-    total = basket.total_minor
     if not basket.lines:
         raise NotPossible("Basket: expected a line, it is empty.", "Scan something first.")
-    if pay.method not in METHODS:
-        raise NotPossible(
-            f"Method {pay.method!r}: expected one of {', '.join(sorted(METHODS))}.",
-            "Choose one of them.",
-            field="/method",
-        )
+    many = len(pay.tenders) != 1
+    for n, tender in enumerate(pay.tenders):
+        if tender.method not in METHODS:
+            raise NotPossible(
+                f"Method {tender.method!r}: expected one of {', '.join(sorted(METHODS))}.",
+                "Choose one of them.",
+                field=f"/payments/{n}/method" if many else "/method",
+            )
     if basket.to_confirm:
         lines = ", ".join(map(str, basket.to_confirm))
         raise NotPossible(
             f"Lines {lines}: expected the buyer's age confirmed.",
             "Look at the buyer's papers, confirm, or remove the lines.",
         )
-    if pay.tendered_minor < total:
-        raise NotCovered(
-            f"Payment of {pay.tendered_minor} grosz: expected at least {total}.",
-            f"{total - pay.tendered_minor} are missing.",
-            field="/tendered_minor",
+    due = basket.to_pay_minor
+    if due < 0:
+        raise NotPossible(
+            f"Basket: {-due} grosz more are paid already than it costs.",
+            "Cancel the payment: it is given back; then pay anew.",
         )
-    change = pay.tendered_minor - total
-    if change and pay.method != "cash":
-        raise NotCovered(
-            f"Payment of {pay.tendered_minor} grosz by {pay.method}: expected {total}; "
-            "only cash gives change.",
-            "Charge exactly the total.",
-            field="/tendered_minor",
-        )
+    held = tuple(
+        Payment(method=part.method, amount_minor=part.amount_minor, reference=part.reference)
+        for part in basket.held
+    )
     sell = Sell(
         sale=pay.sale,
         cashier=pay.cashier,
         lines=tuple(line.sold() for line in basket.lines),
-        payment=Payment(method=pay.method, amount_minor=total, change_minor=change),
+        payments=held + _payments(pay.tenders, due, field="/payments" if many else ""),
+        held=basket.held,
     )
     return replace(basket, paying=pay.sale, notice=""), (sell,)
+
+
+def _payments(tenders: tuple[Tender, ...], due: int, field: str) -> tuple[Payment, ...]:
+    """Return what each tender pays, and the change of cash."""
+    field = field or "/tendered_minor"
+    paid = sum(tender.amount_minor for tender in tenders)
+    if paid < due:
+        raise NotCovered(
+            f"Payment of {paid} grosz: expected at least {due}.",
+            f"{due - paid} are missing.",
+            field=field,
+        )
+    made = [Payment(method=tender.method, amount_minor=tender.amount_minor) for tender in tenders]
+    made, left = with_change(made, paid - due)
+    if left:
+        methods = ", ".join(dict.fromkeys(tender.method for tender in tenders))
+        raise NotCovered(
+            f"Payment of {paid} grosz by {methods}: expected {due}; only cash gives change.",
+            "Charge exactly the total.",
+            field=field,
+        )
+    return tuple(made)
+
+
+def with_change(payments: list[Payment], excess_minor: int) -> tuple[list[Payment], int]:
+    """Give what is too much back from cash, the last first; return what no cash can change."""
+    made = list(payments)
+    for n in reversed(range(len(made))):
+        payment = made[n]
+        back = min(excess_minor, payment.amount_minor) if payment.method == "cash" else 0
+        made[n] = Payment(
+            payment.method,
+            payment.amount_minor - back,
+            payment.change_minor + back,
+            payment.reference,
+        )
+        excess_minor -= back
+    return made, excess_minor
 
 
 def unknown_code(code: str) -> UnknownArticle:

@@ -9,6 +9,7 @@ import structlog
 
 from edge.clock import Clock
 from edge.stockroom.asking import Asking
+from edge.store.checkouts import CheckoutView
 from edge.store.shifts import OpenShift
 from edge.store.staff import UserView
 from edge.store.store import Store
@@ -17,6 +18,7 @@ from edge.till import stages
 from edge.till.basket import NotScanned, Scanned
 from edge.till.errors import NotFound, NotPossible
 from edge.till.facing import Facing
+from edge.till.paying import Moved, Paying
 from edge.till.printing import INTENDED, Job, Printing
 from edge.till.protocol import protocol
 from edge.till.scanning import Scanning
@@ -25,7 +27,7 @@ from edge.till.till import Till
 from edge.till.told import Told
 from hw.device import CustomerDisplay, ReceiptPrinter, Scan
 from hw.spooler import Spooler
-from hw.supervisor import DeviceStatus
+from hw.supervisor import DeviceStatus, Supervisor
 from sync.chain import Head
 from sync.facts.node import StoreDescribed
 from sync.facts.returned import SaleReturned
@@ -69,17 +71,20 @@ class Counter:
         self._floor: tuple[set[Head], list[UserView], dict[str, OpenShift | None]] | None = None
         self._language = language
         self._scanning = Scanning(store, clock, labels, language)
+        self.paying = Paying(store, clock, self._told)
+        self.paying.listener, self.paying.slips = self._moved, self._slips
+        self.news: Callable[[Moved], None] = lambda _: None
         self._spooler: Spooler | None = None
         self._printer: Callable[[str], ReceiptPrinter | None] = lambda _: None
         self.tills = {
             till: Till(
                 till,
                 store,
-                clock,
                 Printing(till, store, partial(self._printer_of, till), language=language),
                 self.asking,
                 self._told,
                 self._scanning,
+                self.paying,
             )
             for till in tills
         }
@@ -96,9 +101,23 @@ class Counter:
         """Print by the spool, on what `hw.supervisor.Supervisor.printer` gives for a till."""
         self._spooler, self._printer = spooler, printer
 
+    def equip(self, devices: Supervisor, news: Callable[[Moved], None] = lambda _: None) -> None:
+        """Take cards at payment terminals and print on fiscal printers. After `use`.
+
+        Args:
+            devices: Of this node.
+            news: Hears of every step of a sale under way.
+        """
+        self.news = news
+        forgot = self._spooler is None or self._spooler.new
+        self.paying.use(devices, forgot=forgot)
+
     async def start(self) -> None:
         """Take up what the last run left, then begin."""
         await self._resume_sales()
+        for left in await self.paying.left():
+            if left.till in self.tills:
+                await self.tills[left.till].restore(left.sale)
         for till in self.tills.values():
             if self._spooler is not None:
                 await till.printing.resume(self._spooler)
@@ -107,11 +126,13 @@ class Counter:
                 asyncio.create_task(till.run(), name=f"till {till.id}"),
                 asyncio.create_task(till.printing.run(), name=f"printing {till.id}"),
             ]
+        await self.paying.resume()
 
         self._tasks += [asyncio.create_task(facing.run(), name="facing") for facing in self._facing]
 
     async def close(self) -> None:
         """Stop. Slips that wait are in the spool, and it tells at the next start how they ended."""
+        await self.paying.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_S if self._tasks else None):
                 for till in self.tills.values() if self._tasks else ():
@@ -130,11 +151,13 @@ class Counter:
         till.scanned(scan.data)
 
     def device_changed(self, status: DeviceStatus) -> None:
-        """Print what waits, and show the basket: a device is back."""
-        if status.state == "connected":
-            for facing in self._facing:
-                facing.again()
-        if status.state == "connected" and self._spooler is not None:
+        """Print what waits, ask what is not known, and show the basket: a device is back."""
+        if status.state != "connected":
+            return
+        for facing in self._facing:
+            facing.again()
+        self.paying.wake()
+        if self._spooler is not None:
             self._spooler.wake()
 
     def till(self, id_: str) -> Till:
@@ -175,13 +198,22 @@ class Counter:
         fiscal = (await self.settings()).fiscal if sales else False
         return [(sale, stages.waits_for(sale, fiscal=fiscal)) for sale in sales]
 
+    async def under_way(self, till: str | None = None) -> list[tuple[SaleView, CheckoutView, Next]]:
+        """Return the sales that devices have a part in, and what each waits for."""
+        pairs = await self.paying.under_way(till)
+        fiscal = (await self.settings()).fiscal if pairs else False
+        return [(sale, notes, stages.waits_for(sale, fiscal=fiscal)) for sale, notes in pairs]
+
     async def decide(self, event: bytes, payment: int, *, approved: bool, by: str) -> SaleView:
         """Settle a payment that no machine can tell about, and print if that ends the sale.
 
         Raises:
             NotFound: No such sale or payment.
             Conflict: It was decided the other way.
+            NotPossible: Its terminal could not be told.
         """
+        if await self.paying.decide(event, payment, approved=approved, by=by):
+            return await self._sale(event)
         prints = {till.id for till in self.tills.values() if till.printing.possible}
 
         def work(unit: Unit) -> tuple[SaleView, bool]:
@@ -206,9 +238,7 @@ class Counter:
             NotFound: No such sale here.
             NotPossible: It is not closed, or its till has no printer.
         """
-        sale = await self._store.sale(event)
-        if sale is None:
-            raise NotFound("Sale: expected one recorded here, found none.", "Look at the id.")
+        sale = await self._sale(event)
         if sale.stage is not Stage.CLOSED:
             raise NotPossible(
                 f"Sale: expected a closed one, it is {sale.stage.name.lower()}.", "Finish it first."
@@ -242,11 +272,31 @@ class Counter:
     def _display_of(self, till: str) -> CustomerDisplay | None:
         return self._display(till)
 
+    async def _sale(self, event: bytes) -> SaleView:
+        sale = await self._store.sale(event)
+        if sale is None:
+            raise NotFound("Sale: expected one recorded here, found none.", "Look at the id.")
+        return sale
+
+    def _slips(self, till: str) -> bool:
+        return till in self.tills and self.tills[till].printing.possible
+
+    def _moved(self, news: Moved) -> None:
+        till = self.tills.get(news.till)
+        if till is not None:
+            till.moved(news)
+            if news.what == "closed" and not news.notes.printer and till.printing.possible:
+                till.printing.add(Job(news.event))
+        self.news(news)
+
     def _printer_of(self, till: str) -> ReceiptPrinter | None:
         return self._printer(till)
 
     async def _resume_sales(self) -> None:
+        under_way = {sale.event for sale, _ in await self.paying.under_way()}
         for sale in await self._store.open_sales():
+            if sale.event in under_way:
+                continue
             step = await self._store.write(partial(stages.advance, sale=sale))
             _log.warning(
                 "sale.resumed",

@@ -8,10 +8,8 @@ thousandths (`_milli`).
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from msgspec.structs import replace
-
 from edge.store.unit import ArticleView, PersonKey, Unit
-from edge.till.basket import Sell
+from edge.till.basket import Sell, with_change
 from edge.till.errors import BadBuyer, BadSale, NotCovered, UnknownArticle
 from edge.till.request import BuyerRequest, LineRequest, PaymentRequest, SaleRequest
 from sync.facts.person import Buyer, Sealed, seal
@@ -59,10 +57,6 @@ def priced(unit: Unit, request: SaleRequest, buyer: PersonKey | None) -> Draft:
         for n, line in enumerate(request.lines)
     )
     owed = sum(line.total_minor + line.deposits_minor for line in lines)
-    sealed = None
-    if request.buyer is not None and buyer is not None:
-        sealed = seal(_checked(request.buyer), buyer.person, buyer.key, buyer.nonce)
-        unit.person_key(buyer.person, buyer.key)
     fiscal = request.fiscal
     return Draft(
         till=request.till,
@@ -72,21 +66,35 @@ def priced(unit: Unit, request: SaleRequest, buyer: PersonKey | None) -> Draft:
         channel=request.channel,
         shift=request.shift,
         customer=request.customer.bytes if request.customer else None,
-        buyer=sealed,
+        buyer=sealed(unit, request.buyer, buyer),
         fiscal=Fiscal(fiscal.by, fiscal.device, fiscal.document) if fiscal else None,
         approved_by=request.approved_by,
     )
 
 
-def from_basket(till: str, sell: Sell, approved_by: str = "") -> Draft:
+def from_basket(till: str, sell: Sell, approved_by: str = "", buyer: Sealed | None = None) -> Draft:
     """Return the draft of a basket that is being paid; its prices are those scanned."""
     return Draft(
         till=till,
         cashier=sell.cashier,
         lines=sell.lines,
-        payments=(sell.payment,),
+        payments=sell.payments,
+        buyer=buyer,
         approved_by=approved_by,
     )
+
+
+def sealed(unit: Unit, buyer: BuyerRequest | None, key: PersonKey | None) -> Sealed | None:
+    """Seal whom a receipt is made out to, and keep the key; None: nobody was named.
+
+    Raises:
+        BadBuyer: The NIP is mistyped.
+    """
+    if buyer is None or key is None:
+        return None
+    made = seal(checked(buyer), key.person, key.key, key.nonce)
+    unit.person_key(key.person, key.key)
+    return made
 
 
 def settle_change(payments: Sequence[PaymentRequest], owed_minor: int) -> tuple[Payment, ...]:
@@ -114,14 +122,7 @@ def settle_change(payments: Sequence[PaymentRequest], owed_minor: int) -> tuple[
             f"{-excess} are missing.",
             field="/payments",
         )
-    for n in reversed(range(len(made))):
-        back = min(excess, made[n].amount_minor) if made[n].method == "cash" else 0
-        made[n] = replace(
-            made[n],
-            amount_minor=made[n].amount_minor - back,
-            change_minor=made[n].change_minor + back,
-        )
-        excess -= back
+    made, excess = with_change(made, excess)
     if excess:
         raise NotCovered(
             f"Payments: {excess} grosz more than the {owed_minor} owed, and no cash to change.",
@@ -171,7 +172,12 @@ def printed_name(article: ArticleView, *, listed: bool) -> str:
     return "" if listed and article.fiscal_name == article.listed_name else article.fiscal_name
 
 
-def _checked(buyer: BuyerRequest) -> Buyer:
+def checked(buyer: BuyerRequest) -> Buyer:
+    """Return whom a receipt is made out to, the check digit verified.
+
+    Raises:
+        BadBuyer: The NIP is mistyped.
+    """
     from stdnum.exceptions import ValidationError  # noqa: PLC0415 - few receipts name a buyer
     from stdnum.pl import nip as rules  # noqa: PLC0415
 

@@ -100,15 +100,29 @@ class SaleRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     policy is strict."""
 
 
+class TenderRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One part of what a basket is paid with."""
+
+    method: Method
+    amount_minor: Minor
+    """Of cash what is handed over: what is too much is change; else exactly so much."""
+
+
 class PayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Payment of a till's basket."""
+    """Payment of a till's basket: by one method, or by several `payments`."""
 
     sale: UUID
     """Made by the client, so that a lost answer can be asked for again."""
 
-    method: Method
-    tendered_minor: Minor
+    method: Method | None = None
+    tendered_minor: Minor | None = None
+    payments: Annotated[tuple[TenderRequest, ...], Meta(max_length=20)] = ()
+    """In the order in which they are taken: cards before cash, for cash can be changed."""
+
     cashier: Word
+    buyer: BuyerRequest | None = None
+    """Whom the receipt is made out to; the sale then records that an invoice was asked for."""
+
     approved_by: Text = ""
     """The manager who lets it go beyond what this node has a right to."""
 

@@ -143,8 +143,18 @@ def write(
     stage: Stage,
     fingerprint: bytes,
     ask: bool = False,
+    printed_later: bool = False,
 ) -> Recorded:
     """Give a draft its time and number, and append it.
+
+    Args:
+        unit: The unit of work.
+        event: The sale's.
+        draft: The sale.
+        stage: Tendered or closed.
+        fingerprint: Of the request.
+        ask: See `beyond_right`.
+        printed_later: The fiscal receipt of a tendered sale is still to be printed.
 
     Raises:
         Short: It goes beyond our right, and `ask` says that others may be asked first.
@@ -157,7 +167,7 @@ def write(
             f"Sale {_uuid(event)}: this id is a document.", "Give every sale an id of its own."
         )
     settings, now = unit.settings, unit.now
-    check(draft, settings)
+    check(draft, settings, printed_later=printed_later)
     _check_hours(unit, draft)
     unit.claim_till(draft.till)
     sale = Sale(
@@ -229,8 +239,13 @@ def beyond_right(
         unit.holder.take_over(event, short, why=draft.approved_by)
 
 
-def check(draft: Draft, settings: StoreDescribed) -> None:
+def check(draft: Draft, settings: StoreDescribed, *, printed_later: bool = False) -> None:
     """Refuse what must never be written.
+
+    Args:
+        draft: The sale.
+        settings: Of the store.
+        printed_later: Its fiscal receipt is still to be printed.
 
     Raises:
         BadSale: There are no lines, or the total is beyond all reason.
@@ -244,7 +259,7 @@ def check(draft: Draft, settings: StoreDescribed) -> None:
             "Look at the quantities.",
             field="/lines",
         )
-    if settings.fiscal and draft.fiscal is None:
+    if settings.fiscal and draft.fiscal is None and not printed_later:
         raise NoFiscalEvidence(
             "Fiscal evidence: expected by, device and document, got none; this store is fiscal.",
             "Print the fiscal receipt first and send its number.",

@@ -4,7 +4,8 @@
                    └──────settle(refused)─────────────────▶ VOIDED
 
 Each step is one unit of work, on disk before the next side effect. Which step comes next
-is decided in one place, `sync.merge.sales.next_step`, here and after a crash alike.
+is decided in one place, `sync.merge.sales.next_step`, here and after a crash alike; where a
+terminal or a fiscal printer has a part in it, in `edge.till.checkout.next_effect`.
 """
 
 from edge.store.unit import SaleView, Unit
@@ -19,9 +20,23 @@ PERSON = "person:"
 
 
 def tender(
-    unit: Unit, event: bytes, draft: Draft, fingerprint: bytes, *, ask: bool = False
+    unit: Unit,
+    event: bytes,
+    draft: Draft,
+    fingerprint: bytes,
+    *,
+    ask: bool = False,
+    printed_later: bool = False,
 ) -> Recorded:
     """Write a sale before its first side effect; closed at once if there is none.
+
+    Args:
+        unit: The unit of work.
+        event: The sale's.
+        draft: The sale.
+        fingerprint: Of the request.
+        ask: Others may be asked for rights first.
+        printed_later: A fiscal receipt is to be printed.
 
     Raises:
         Short: It goes beyond our right, and `ask` says that others may be asked first.
@@ -29,8 +44,16 @@ def tender(
         TillTaken: The till belongs to another node.
     """
     waits = any(payment.method in NEEDS_APPROVAL for payment in draft.payments)
-    stage = Stage.TENDERED if waits else Stage.CLOSED
-    return write(unit, event, draft, stage=stage, fingerprint=fingerprint, ask=ask)
+    stage = Stage.TENDERED if waits or printed_later else Stage.CLOSED
+    return write(
+        unit,
+        event,
+        draft,
+        stage=stage,
+        fingerprint=fingerprint,
+        ask=ask,
+        printed_later=printed_later,
+    )
 
 
 def settle(unit: Unit, event: bytes, payment: int, *, approved: bool, decided_by: str) -> SaleView:
@@ -67,9 +90,14 @@ def settle(unit: Unit, event: bytes, payment: int, *, approved: bool, decided_by
     if approved:
         advance(unit, _sale(unit, event))
     else:
-        now = unit.now
-        unit.append(SaleVoided(now.ms, int(now.trust), f"payment {payment} was refused"), event)
+        void(unit, event, f"payment {payment} was refused")
     return _sale(unit, event)
+
+
+def void(unit: Unit, event: bytes, why: str) -> None:
+    """Write that a sale came to nothing."""
+    now = unit.now
+    unit.append(SaleVoided(now.ms, int(now.trust), why), event)
 
 
 def advance(unit: Unit, sale: SaleView) -> Next:

@@ -1,43 +1,49 @@
 """One till: one task around the pure basket, taking scans and commands one at a time.
 
 A cash sale is one commit; only after it the slip goes to `printing`. While a sale is on
-its way to the disk the next buyer's scans wait in the queue.
+its way to the disk the next buyer's scans wait in the queue. Where a terminal or a fiscal
+printer has a part in a sale, it is written tendered and goes on in `paying`: the basket is
+held until no terminal has a say any more, and comes back if one says no.
 """
 
 import asyncio
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
-from edge.clock import Clock
 from edge.stockroom.asking import Asking
+from edge.store.checkouts import APPROVED
 from edge.store.store import Store
-from edge.store.unit import Unit
+from edge.store.unit import PersonKey, SaleView
 from edge.till import basket as rules
-from edge.till import parking
+from edge.till import parking, tendering
 from edge.till.basket import (
     ONE_MILLI,
     Basket,
     Clear,
     Event,
+    Item,
     NotPaid,
     Paid,
     Refuse,
+    Released,
     Restore,
     Scanned,
     Sell,
+    Tender,
 )
-from edge.till.errors import NotPossible
+from edge.till.errors import BadSale, NotPossible
 from edge.till.parking import Park, Recall
-from edge.till.pricing import from_basket
-from edge.till.printing import INTENDED, Job, Printing
+from edge.till.paying import Moved, Paying, held_of
+from edge.till.printing import Job, Printing
 from edge.till.request import PayRequest
 from edge.till.scanning import Scanning
 from edge.till.selling import Recorded, again, digest
 from edge.till.staff import Person
-from edge.till.stages import tender
+from edge.till.tendering import Tendering
 from edge.till.told import Told
-from sync.facts.sale import Stage
+from sync.facts.sale import SaleLine, Stage
 from sync.rules.offers import Offers
 from sync.rules.promotion import Moment
 
@@ -58,7 +64,15 @@ class _Counted:
     quantity_milli: int = ONE_MILLI
 
 
-_Asked = _Counted | tuple[Event, ...] | PayRequest | Park | Recall
+@dataclass(frozen=True, slots=True)
+class _Pay:
+    """A payment, and what sealing whom the receipt is made out to takes."""
+
+    request: PayRequest
+    buyer: PersonKey | None
+
+
+_Asked = _Counted | tuple[Event, ...] | _Pay | Park | Recall
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +90,11 @@ class Till:
         self,
         id_: str,
         store: Store,
-        clock: Clock,
         printing: Printing,
         asking: Asking,
         told: Told,
         scanning: Scanning,
+        paying: Paying,
     ) -> None:
         """Begin with an empty basket."""
         self.id = id_
@@ -102,8 +116,9 @@ class Till:
 
         self._watchers: set[asyncio.Event] = set()
         self.printing = printing
-        self._store, self._clock, self._asking, self._told = store, clock, asking, told
+        self._store, self._asking, self._told = store, asking, told
         self._scanning = scanning
+        self._paying = paying
         self._asked: asyncio.Queue[_Ask] = asyncio.Queue(MAX_SCANS)
 
     def scanned(self, code: str) -> None:
@@ -155,18 +170,22 @@ class Till:
         await self._ask(asked)
         return self.basket
 
-    async def pay(self, request: PayRequest) -> Recorded:
+    async def pay(self, request: PayRequest, buyer: PersonKey | None = None) -> Recorded:
         """Sell the basket; asked again, give the same answer and sell nothing.
 
+        Args:
+            request: How it is paid.
+            buyer: Fresh bytes, where the request names one.
+
         Raises:
-            NotPossible: Empty, or an age is not confirmed.
+            NotPossible: Empty, an age is not confirmed, or the fiscal printer cannot.
             NotCovered: Too little, or too much by something else than cash.
             BadSale: The sale cannot be true.
             Conflict: The id is another sale's.
             TillTaken: The till belongs to another node.
             StoreError: The disk failed; the basket is as it was.
         """
-        recorded = await self._ask(request)
+        recorded = await self._ask(_Pay(request, buyer))
         if recorded is None:
             raise AssertionError("a payment ended without a sale and without an error")
         return recorded
@@ -195,6 +214,48 @@ class Till:
     def forget(self, watcher: asyncio.Event) -> None:
         """Stop telling a watcher."""
         self._watchers.discard(watcher)
+
+    def moved(self, news: Moved) -> None:
+        """Hear how far a sale under way is. Never waits."""
+        self._hear(news)
+        self._news()
+
+    def _hear(self, news: Moved) -> None:
+        event = news.event
+        if news.what in ("paid", "closed"):
+            ours = self.basket.paying == event
+            if ours:
+                self._step(Paid())
+            if ours or (self.last is not None and self.last.event == event):
+                sale = news.sale
+                self.last = Recorded(
+                    event=event, sale=sale.body, series=sale.series, stage=sale.stage, new=False
+                )
+        elif news.what == "back":
+            if self.basket.paying == event:
+                why = next((p.problem for p in news.notes.attempts if p.problem), "")
+                held = held_of(news.sale, news.notes)
+                self._step(NotPaid(held=held, notice=why, tendered=True))
+            elif news.sale.stage is Stage.VOIDED and event in {p.sale for p in self.basket.held}:
+                self._step(Released())
+
+    async def restore(self, sale: SaleView) -> None:
+        """Show the lines of a sale whose payment the last run left under way."""
+        if self.basket.lines:
+            return
+        lines = [
+            rules.Line(
+                id=n,
+                item=await self._item(row, sale.body.at_ms),
+                quantity_milli=row.quantity_milli,
+                discounts=row.discounts,
+                age_checked=row.age_checked,
+            )
+            for n, row in enumerate(sale.body.lines.rows(), start=1)
+        ]
+        self.basket = Basket(
+            lines=tuple(lines), next_line=len(lines) + 1, paying=sale.event, as_tendered=True
+        )
 
     async def run(self) -> None:
         """Answer until cancelled."""
@@ -227,8 +288,8 @@ class Till:
 
     async def _answer(self, what: _Asked) -> Recorded | None:
         match what:
-            case PayRequest():
-                return await self._pay(what)
+            case _Pay(request=request, buyer=buyer):
+                return await self._pay(request, buyer)
             case Park():
                 await self._park(what)
             case Recall():
@@ -278,45 +339,91 @@ class Till:
                 raise effect.error
         return next((effect for effect in effects if isinstance(effect, Sell)), None)
 
-    async def _pay(self, request: PayRequest) -> Recorded:
-        event, fingerprint = request.sale.bytes, digest(request, self.id)
+    async def _pay(self, request: PayRequest, buyer: PersonKey | None) -> Recorded:
+        event = request.sale.bytes
+        fingerprint = digest(request, self.id, buyer.key if buyer else b"")
         found = await self._store.sale(event)
         if found is not None:
-            return again(event, found, same=found.digest == fingerprint)
-        pay = rules.Pay(
-            sale=event,
-            method=request.method,
-            tendered_minor=request.tendered_minor,
-            cashier=request.cashier,
-        )
+            return again(event, found, same=await self._same(found, request))
+        printer = await self._paying.ready(self.id)
+        rates = await self._store.vat_table()
+        pay = rules.Pay(sale=event, tenders=_tenders(request), cashier=request.cashier)
         sell = self._step(pay)
         if sell is None:
             raise AssertionError("a payment was neither refused nor sold")
-        draft = from_basket(self.id, sell, request.approved_by)
-        recalled = self.basket.recalled
-        prints = self.printing.possible
-
-        def work(unit: Unit, *, ask: bool) -> Recorded:
-            there = unit.sale(event)
-            if there is not None:
-                return again(event, there, same=there.digest == fingerprint)
-            if recalled is not None:
-                parking.check(unit, recalled)
-            recorded = tender(unit, event, draft, fingerprint, ask=ask)
-            if recalled is not None:
-                parking.end(unit, recalled, event)
-            if prints and recorded.stage is Stage.CLOSED:
-                unit.slip(event, self.id, INTENDED)
-            return recorded
-
+        asked = Tendering(
+            event=event,
+            till=self.id,
+            request=request,
+            sell=sell,
+            buyer=buyer,
+            fingerprint=fingerprint,
+            recalled=self.basket.recalled,
+            names=_names(self.basket),
+            rates=rates,
+            printer=printer,
+            slip=self.printing.possible and not printer,
+            plan=lambda draft: self._paying.plan(self.id, event, draft),
+        )
         try:
-            recorded = await self._asking.write(work)
+            recorded, parts = await self._asking.write(partial(tendering.write, asked=asked))
         except BaseException:
             # Cancelled while committing: the sale may stand, and asking again will tell.
-            self._step(NotPaid())
+            self._step(NotPaid(notice=self.basket.notice))
             raise
-        self._step(Paid())
-        self.last = recorded
-        if prints and recorded.new and recorded.stage is Stage.CLOSED:
+        if all(part.state == APPROVED for part in parts):
+            self._step(Paid())  # no terminal has a say in it
+            self.last = recorded
+        if asked.slip and recorded.new and recorded.stage is Stage.CLOSED:
             self.printing.add(Job(event))
+        if parts or printer:
+            self._paying.begin(event)
         return recorded
+
+    async def _same(self, found: SaleView, request: PayRequest) -> bool:
+        """Whether a sale that is there is what is asked for."""
+        buyer = found.body.buyer
+        key = await self._store.person_key(buyer.person) if buyer is not None else b""
+        if key is None:  # forgotten meanwhile
+            return True
+        return found.digest == digest(request, self.id, key)
+
+    async def _item(self, row: SaleLine, at_ms: int) -> Item:
+        """Return a sale's line as it was scanned, as far as the catalogue still tells."""
+        article = await self._store.article(row.sku, at_ms)
+        name = article.listed_name if article is not None else ""
+        return Item(
+            sku=row.sku,
+            name=row.name or name or row.sku,
+            carried_name=row.name,
+            unit=row.unit,
+            vat=row.vat,
+            unit_minor=row.unit_minor,
+            deposit_minor=row.deposit_minor,
+            age_min=article.age_min if article is not None else row.age_checked,
+            price_version=row.price_version,
+            group=article.group if article is not None else "",
+        )
+
+
+def _tenders(request: PayRequest) -> tuple[Tender, ...]:
+    """Return the parts of a payment, however it was asked for.
+
+    Raises:
+        BadSale: By one method and by several at once.
+    """
+    many = tuple(Tender(part.method, part.amount_minor) for part in request.payments)
+    if request.method is None and request.tendered_minor is None:
+        return many
+    if many or request.method is None or request.tendered_minor is None:
+        raise BadSale(
+            "Payment: expected method and tendered_minor, or payments, got some of each.",
+            "Send either.",
+            field="/payments" if many else "/method",
+        )
+    return (Tender(request.method, request.tendered_minor),)
+
+
+def _names(basket: Basket) -> dict[str, str]:
+    """Return what articles are called whose line carries no name."""
+    return {line.item.sku: line.item.name for line in basket.lines if not line.item.carried_name}

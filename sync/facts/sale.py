@@ -213,6 +213,9 @@ class Fiscal(msgspec.Struct, frozen=True, array_like=True):
     document: str
     """Number of the receipt on it."""
 
+    memory_id: Whole = 0
+    """Number of the document in the device's protected memory; 0: not told."""
+
 
 class Sale(msgspec.Struct, frozen=True, array_like=True):
     """Immutable; a correction is another fact."""

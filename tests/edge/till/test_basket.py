@@ -21,6 +21,7 @@ from edge.till.basket import (
     Remove,
     Scanned,
     Sell,
+    Tender,
     step,
     unknown_code,
 )
@@ -40,7 +41,7 @@ def basket_of(*items):
 
 
 def pay(tendered_minor, method="cash"):
-    return Pay(sale=SALE, method=method, tendered_minor=tendered_minor, cashier="anna")
+    return Pay(sale=SALE, tenders=(Tender(method, tendered_minor),), cashier="anna")
 
 
 def refused(basket, *events):
@@ -85,7 +86,7 @@ def test_cash_gives_change_and_pays_deposits():
     after, (sell,) = step(basket_of(MILK, WATER), pay(1000))
     assert after.paying == SALE
     assert isinstance(sell, Sell)
-    assert (sell.payment.amount_minor, sell.payment.change_minor) == (658, 342)
+    assert (sell.payments[0].amount_minor, sell.payments[0].change_minor) == (658, 342)
     assert [line.sku for line in sell.lines] == ["MLEKO", "WODA"]
 
 
@@ -95,7 +96,7 @@ def test_too_little_is_not_enough_and_only_cash_may_be_too_much():
     assert isinstance(refused(basket, pay(390, "card")), NotCovered)
     assert isinstance(refused(basket, pay(389, "cheque")), NotPossible)
     _, (sell,) = step(basket, pay(389, "card"))
-    assert sell.payment.change_minor == 0
+    assert sell.payments[0].change_minor == 0
 
 
 def test_age_is_confirmed_before_payment():
@@ -194,7 +195,7 @@ class Shopping(RuleBasedStateMachine):
         for effect in effects:
             if isinstance(effect, Sell):
                 total = sum(line.total_minor + line.deposits_minor for line in effect.lines)
-                assert total == before.total_minor == effect.payment.amount_minor
+                assert total == before.total_minor == effect.payments[0].amount_minor
                 assert not before.to_confirm
 
     @precondition(lambda self: self.basket.paying)
