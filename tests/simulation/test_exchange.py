@@ -41,7 +41,9 @@ from sync.identity import read
 from tests.central.machine import copied, request
 from tests.edge.store.rig import NOW, selling
 
-SEEDS = range(6)
+SEEDS = (0,)
+"""`world` plays the others: this one is what the other files here build on."""
+
 STEPS = 160
 STORES = ("S1", "S1", "S2")
 
