@@ -105,16 +105,20 @@ function chosen() {
   return found;
 }
 
+/** Ten digits whose last one follows from the others. */
+const nipHolds = (nip) => /^\d{10}$/.test(nip) && [6, 5, 7, 2, 3, 4, 5, 6, 7].reduce((sum, weight, n) => sum + weight * Number(nip[n]), 0) % 11 === Number(nip[9]);
+
 /** Ask for a payment, and go on asking: the same id is the same sale. */
-async function pay(body) {
+async function pay(asked) {
+  const body = state.nip ? { ...asked, buyer: { nip: state.nip } } : asked;
   sessionStorage.setItem("karb.paying", JSON.stringify(body));
   try {
     const sale = await insist("POST", `${base}/payments`, body);
     sessionStorage.removeItem("karb.paying");
-    state.changed = { sold: sale };
+    if (sale.stage === "closed") state.changed = { sold: sale };
     say(sale.stage === "closed" ? "" : t("sale-waits", { x: `${sale.receipt_series}/${sale.receipt_number}` }));
     take(await ask("GET", base));
-    if (!state.till.lines.length) state.changed = { sold: sale };
+    if (!state.till.lines.length && sale.stage === "closed") state.changed = { sold: sale };
     draw();
     drawActions();
   } catch (error) {
@@ -603,7 +607,27 @@ export const commands = {
     commands.shown();
   },
 
-  nip: () => say(t("not-yet")),
+  /** Whom the receipt is made out to: checked, read back, and then it stays. */
+  async nip() {
+    if (state.till?.under_way === undefined) return say(t("not-yet"));
+    const typed = await dialog.line(t("nip-title"), { label: t("nip-label"), value: state.nip, maxlength: 20, inputmode: "numeric" });
+    if (typed === null) return;
+    const nip = typed.replace(/^PL|[\s-]/gi, "");
+    if (nip && !nipHolds(nip)) return say(t("nip-wrong", { x: typed }));
+    const shown = nip.replace(/^(...)(...)(..)(..)$/, "$1-$2-$3-$4");
+    if (nip && !(await dialog.confirm(t("nip-read"), shown, t("nip-yes")))) return;
+    state.nip = nip;
+    draw();
+  },
+
+  async "cancel-payment"() {
+    await change("DELETE", "/payments");
+  },
+
+  /** Serve the next buyer while nobody knows what became of this one's payment. */
+  async aside() {
+    await change("POST", "/payments/aside");
+  },
 };
 
 async function cashless(method) {

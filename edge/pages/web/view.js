@@ -11,6 +11,7 @@ export const state = {
   selected: null, // Number of a line.
   changed: null, // What the last change was about: a line, or {sold}.
   entry: "", // What is being typed.
+  nip: "", // Whom the receipt is made out to.
   times: null, // Thousandths for the next scan.
   said: null, // {text, kind}: what the cashier should read.
   lost: false, // The page does not hear the node.
@@ -35,6 +36,7 @@ export function take(answer) {
   if (!answer.lines.some((line) => line.line === state.selected)) {
     state.selected = answer.lines.at(-1)?.line ?? null;
   }
+  if (before?.lines.length && !answer.lines.length) state.nip = "";
   if (answer.last && answer.last.uuid !== before?.last?.uuid && !answer.lines.length) {
     state.changed = before || fresh(answer.last) ? { sold: answer.last } : null;
   } else if (!answer.lines.length && before?.lines.length) {
@@ -76,6 +78,7 @@ export function draw() {
   $("empty").hidden = lines.length > 0;
   sums(lines);
   now(lines);
+  way();
   notice();
   entry();
   rows.get(state.selected)?.scrollIntoView({ block: "nearest" }); // when all has its place
@@ -109,6 +112,7 @@ function sums(lines) {
   const off = lines.reduce((sum, line) => sum + line.discounts.reduce((all, one) => all + one.amount_minor, 0), 0);
   const pieces = lines.filter((line) => !weighed(line.unit)).reduce((sum, line) => sum + line.quantity_milli, 0);
   const parts = [];
+  if (state.nip && lines.length) parts.push(make("dt", {}, t("action-nip")), make("dd", {}, state.nip));
   if (lines.length) parts.push(make("dt", {}, t("lines", { n: lines.length })), make("dd", {}, pieces ? quantity(pieces, "").replace(" ×", ` ${t("pieces")}`) : ""));
   if (off) parts.push(make("dt", {}, t("discounts")), make("dd", {}, `−${amount(off)}`));
   if (till?.deposits_minor) parts.push(make("dt", {}, t("deposits")), make("dd", {}, amount(till.deposits_minor)));
@@ -142,6 +146,23 @@ function now(lines) {
     make("span.mut", {}, quantity(line.quantity_milli, line.unit)),
   );
 }
+
+/** Sales that a terminal or the fiscal printer is at, and what was taken already. */
+function way() {
+  const till = state.till;
+  const here = (till?.under_way ?? []).filter((one) => !one.aside);
+  const parts = here.map((one) => [
+    make("b", {}, t("open-sale", { x: `${one.receipt} · ${amount(one.total_minor)} zł` })),
+    one.payments.map((part) => make("span", {}, `${known(part.method)} ${amount(part.amount_minor)}: ${t(`attempt-${part.state}`)}`)),
+    one.waits_for === "payment" || one.waits_for === "nothing" ? null : make("span", {}, t(`waits-${one.waits_for}`)),
+    [one.problem || one.payments.find((part) => part.problem)?.problem, one.cure || one.payments.find((part) => part.cure)?.cure].filter(Boolean).map((text) => make("span.mut", {}, text)),
+  ]);
+  const held = (till?.held ?? []).map((part) => make("span", {}, t("held", { x: amount(part.amount_minor), y: known(part.method) })));
+  fill($("way"), parts.flat(2), held, here.length || held.length ? make("div.buttons", {}, make("button", { "data-do": "cancel-payment" }, t("cancel-payment")), here.length ? make("button", { "data-do": "aside" }, t("aside")) : "") : "");
+  $("way").hidden = !here.length && !held.length;
+}
+
+const known = (method) => (["cash", "card", "blik"].includes(method) ? t(`action-${method}`) : method);
 
 function notice() {
   const place = $("notice");
