@@ -123,6 +123,10 @@ function now(lines) {
   const place = $("now");
   const sold = state.changed?.sold;
   place.classList.toggle("change", Boolean(sold));
+  if (sold && sold.stage !== "closed") {
+    fill(place, make("div", {}, make("h1", {}, t("waits-payment")), make("p.mut", {}, t("receipt", { n: `${sold.receipt_series}/${sold.receipt_number}`, x: amount(sold.total_minor) }))), make("span.price", {}, "…"));
+    return;
+  }
   if (sold) {
     const change = sold.change_minor > 0;
     fill(
@@ -158,8 +162,11 @@ function way() {
     [one.problem || one.payments.find((part) => part.problem)?.problem, one.cure || one.payments.find((part) => part.cure)?.cure].filter(Boolean).map((text) => make("span.mut", {}, text)),
   ]);
   const held = (till?.held ?? []).map((part) => make("span", {}, t("held", { x: amount(part.amount_minor), y: known(part.method) })));
+  const told = new Set((till?.under_way ?? []).map((one) => one.receipt));
+  const others = (state.node?.open_sales ?? []).filter((one) => !told.has(one.receipt));
+  parts.push(others.map((one) => make("span", {}, `${t("open-sale", { x: `${one.receipt} · ${amount(one.total_minor)} zł` })}: ${t(`waits-${one.waits_for}`)}`)));
   fill($("way"), parts.flat(2), held, here.length || held.length ? make("div.buttons", {}, make("button", { "data-do": "cancel-payment" }, t("cancel-payment")), here.length ? make("button", { "data-do": "aside" }, t("aside")) : "") : "");
-  $("way").hidden = !here.length && !held.length;
+  $("way").hidden = !here.length && !held.length && !others.length;
 }
 
 const known = (method) => (["cash", "card", "blik"].includes(method) ? t(`action-${method}`) : method);
@@ -194,6 +201,7 @@ export function drawNode() {
   pill.className = `pill ${kind}`;
   if ($("link-text").textContent !== text) $("link-text").textContent = text;
   if (!node) return;
+  way();
   $("shop").textContent = node.shop;
   fill($("devices"), node.devices.map(device));
   document.title = `karb · ${state.till?.till ?? ""}`;
