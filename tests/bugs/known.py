@@ -60,9 +60,17 @@ BUGS: tuple[Bug, ...] = (
         (
             (
                 "edge/store/writer.py",
+                "            results = self._attempt([job.work for job in group])\n",
+                (
+                    "            self._early = group\n"
+                    "            results = self._attempt([job.work for job in group])\n"
+                ),
+            ),
+            (
+                "edge/store/writer.py",
                 '        try:\n            self.db.execute("COMMIT")\n',
                 (
-                    "        for job, told in zip(group, results):\n"
+                    "        for job, told in zip(getattr(self, '_early', []), results):\n"
                     "            loop = job.future.get_loop()\n"
                     "            loop.call_soon_threadsafe(_tell, [(job.future, told)])\n"
                     "        __import__('time').sleep(0.02)\n"
