@@ -132,6 +132,18 @@ _Mark = tuple[Any, int, int, int]
 """Heads, incarnation, clock and own time, to go back to."""
 
 
+async def _reading(path: Path) -> aiosqlite.Connection:
+    """Open the connection that only reads."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    reader = await aiosqlite.connect(uri, uri=True, isolation_level=None)
+    try:
+        await reader.execute("PRAGMA cache_size = -512")
+    except sqlite3.Error:
+        await reader.close()
+        raise
+    return reader
+
+
 class _Book:
     """The journal as the writer sees it."""
 
@@ -316,13 +328,10 @@ class Store:
         except (sqlite3.Error, OSError, SyncError, TypeError, ValueError) as error:
             raise unusable(path, error) from error
         try:
-            reader = await aiosqlite.connect(
-                f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None
-            )
+            reader = await _reading(path)
         except sqlite3.Error as error:
             await writer.close()
             raise unusable(path, error) from error
-        await reader.execute("PRAGMA cache_size = -512")
         self = cls(path, key, store, writer, reader, witness)
         try:
             await self._begin(incarnation, machine, doubt)

@@ -38,13 +38,13 @@ BUGS: tuple[Bug, ...] = (
         (
             (
                 "edge/store/unit.py",
-                "        return int(number)\n\n    def sale(",
+                "        return numbers.next(till, self._life.incarnation)\n",
                 (
                     "        files = self._db.execute('PRAGMA database_list').fetchone()\n"
                     "        taken = Path(files[2] + f'.{till}.{self._life.incarnation}')\n"
                     "        number = int(taken.read_text() if taken.exists() else 0) + 1\n"
                     "        taken.write_text(str(number))\n"
-                    "        return number\n\n    def sale("
+                    "        return number\n"
                 ),
             ),
             (

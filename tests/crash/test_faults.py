@@ -101,3 +101,8 @@ def test_half_of_a_python_write_is_there(tmp_path):
             file.write(b"a" * 100_000)
         disk.fault.healed = True
         assert (tmp_path / "x").stat().st_size == 50_000
+
+
+def test_a_start_whose_reader_cannot_be_set_up_leaves_no_writer():
+    fault = Fault(100, errno.EIO, for_ever=True)
+    assert faults.attempt("a shop starts after a crash", 1, fault, faults.Seen()) == []
