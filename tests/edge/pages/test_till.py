@@ -220,3 +220,33 @@ def test_each_text_is_there_in_both_languages():
     used = set(re.findall(r'\bt\("([\w-]+)"', code))
     assert used
     assert used <= polish.keys()
+
+
+async def test_a_nip_is_checked_read_back_and_on_the_sale(tmp_path):
+    async with at_till(tmp_path, link=NoLink()) as cashier:
+        page = cashier.page
+        await page.evaluate("sessionStorage.setItem('karb.cashier', 'Anna')")
+        await page.reload()
+        await page.wait_for_selector("html[data-ready=yes]")
+        await cashier.scan(EAN[0])
+        await cashier.lines(1)
+        await cashier.press("F4")
+        await page.fill("#line", "1234563219")
+        await cashier.press("Enter")
+        await cashier.sees("#notice", "cyfra kontrolna")
+        await cashier.press("F4")
+        await page.fill("#line", "123-456-32-18")
+        await cashier.press("Enter")
+        await cashier.sees("#dialog", "123-456-32-18")
+        await cashier.press("Enter")
+        await cashier.sees("#sums", "1234563218")
+        await cashier.press("F9", "Enter")
+        await cashier.sees("#now", "Zapłacone")
+        assert cashier.api.node.counter.tills["T1"].last.sale.buyer is not None
+        await cashier.scan(EAN[1])
+        await cashier.lines(1)
+        await expect(page.locator("#sums")).not_to_contain_text("1234563218")
+        await cashier.press("F10", "Enter")  # there is no terminal here: a person has to say
+        await cashier.sees("#way", "czeka na płatność")
+        await cashier.sees("#now", "czeka na płatność")
+        await cashier.shot("way")
