@@ -127,4 +127,28 @@ BUGS: tuple[Bug, ...] = (
         (("central/ledger/database.py", "synchronous=FULL", "synchronous=NORMAL"),),
         seeds=1,
     ),
+    Bug(
+        "what head office merely holds is called safe",
+        SIMULATION,
+        (
+            (
+                "central/nodes/conversation.py",
+                "cursor.safe for stream, cursor in cursors.items() if cursor.safe}",
+                "cursor.head.seq for stream, cursor in cursors.items() if cursor.head.seq}",
+            ),
+        ),
+        seeds=1,
+    ),
+    Bug(
+        "of two records of one event the one that came first counts",
+        SIMULATION,
+        (
+            (
+                "edge/store/views.py",
+                "        wins = self._place(*new) < self._place(found[0], found[1])\n",
+                "        wins = False\n",
+            ),
+        ),
+        seeds=1,
+    ),
 )
