@@ -164,11 +164,11 @@ def as_markdown(report: Report) -> str:
 
 
 def _release_takes(report):
-    """Say how long the release size takes here, by the rates of this run."""
+    """Say how long the release size takes here, by the rates of what was run whole."""
     takes = {
         name: told.seconds * LARGER[name] / 3600
         for name, told in report.parts.items()
-        if told.seconds
+        if told.seconds and not any(line.startswith(f"{name}: ") for line in report.missing)
     }
     each = ", ".join(f"{name} {hours:.1f} h" for name, hours in takes.items())
     return (
