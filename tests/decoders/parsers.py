@@ -857,6 +857,7 @@ OWN = {
     "hw.slip": "slips that the program wrote into its own spool",
     "hw.spool": "rows of its own spool",
     "hw.scanner.driver": "an option of karb.toml",
+    "edge.till.fiscal": "notes that the program wrote itself",
     "edge.till.printing": "keys of jobs that it named itself",
     "sync.facts.catalogue": "columns of a body that was decoded",
     "sync.facts.count": "columns of a body that was decoded",
