@@ -35,6 +35,7 @@ STEPS = 150
 SECRETS = ("Grażyna Żółć", "601 202 303", "grazyna@example.pl", "5260250274", "KARTA-77")
 MILK = Item(sku="MLEKO", name="Mleko", unit="szt", vat="5", unit_minor=389)
 BREAD = Item(sku="CHLEB", name="Chleb", unit="szt", vat="5", unit_minor=599)
+LOAF = Scanned(item=BREAD)
 
 
 def customer(number):
@@ -117,7 +118,7 @@ async def _random_edit(node, rng):
             await park(node, basket, MILK, BREAD, MILK)
         elif draw < 0.8:
             await node.store.write(
-                lambda unit: parking.add_line(unit, basket, rng.randbytes(4).hex(), BREAD, 1000)
+                lambda unit: parking.add_line(unit, basket, rng.randbytes(4).hex(), LOAF, 1000)
             )
         elif draw < 0.9:
             await recall(node, basket, f"T{node.number}", take_over=rng.random() < 0.2)
@@ -277,7 +278,7 @@ async def test_a_line_added_while_the_basket_was_taken_back_waits_for_a_person(m
         basket = b"B" * 16
         await park(one, basket, MILK)
         await world.heal()
-        await two.store.write(lambda unit: parking.add_line(unit, basket, "beef", BREAD, 2000))
+        await two.store.write(lambda unit: parking.add_line(unit, basket, "beef", LOAF, 2000))
         mine, lines = await recall(one, basket, "T1")
         assert [line.article.sku for line in lines.lines] == ["MLEKO"]
         await sell(one, mine, b"S" * 16)
@@ -296,7 +297,7 @@ async def test_a_line_added_before_is_merged(made):  # noqa: F811
         await world.heal()
         for node, line in ((one, "a1"), (two, "b2")):
             await node.store.write(
-                lambda unit, line=line: parking.add_line(unit, basket, line, BREAD, 1000)
+                lambda unit, line=line: parking.add_line(unit, basket, line, LOAF, 1000)
             )
         await world.heal()
         _, lines = await recall(two, basket, "T2")

@@ -84,9 +84,8 @@ class FakeTill:
         when = self._request(paying=True)
         while self.stray:
             self._step(rules.Scanned(item=item(self.stray.pop())))
-        pay = rules.Pay(
-            sale=sale.bytes, method="cash", tendered_minor=tendered_minor, cashier=cashier
-        )
+        tenders = (rules.Tender("cash", tendered_minor),)
+        pay = rules.Pay(sale=sale.bytes, tenders=tenders, cashier=cashier)
         for effect in self._step(pay):
             if isinstance(effect, Sell):
                 assert sale not in self.journal, "sold twice"
