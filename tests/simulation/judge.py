@@ -100,6 +100,14 @@ async def restless(world):
     return ""
 
 
+def heads(world):
+    """How far head office has come."""
+    scopes = world.office.ledger.published.all_scopes()
+    return {
+        stream: cursor.head for cursors in scopes.values() for stream, cursor in cursors.items()
+    }
+
+
 async def judge(world):
     """Look at everything.
 

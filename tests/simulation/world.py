@@ -33,6 +33,9 @@ from tests.simulation.founding import EPOCH_MS, SHAPES, SKUS, WEIGHTS, stores_of
 from tests.simulation.loop import DICE, HERE, Dice, Loop
 from tests.simulation.machines import Node, Office
 
+LOOKS = 5
+"""How often one looks again where the books moved while one looked."""
+
 HEALED_S = 30.0
 """Virtual seconds after which a healed world must be at rest."""
 
@@ -166,7 +169,16 @@ class World:
         if self.truth.revoked:
             await trust.close_revoked(self)
             await self.rest()
-        await judge.judge(self)
+        for look in range(LOOKS):
+            before = judge.heads(self)
+            try:
+                await judge.judge(self)
+            except judge.Wrong:
+                if look == LOOKS - 1 or judge.heads(self) == before:
+                    raise
+                await self.rest()  # something happened by itself, such as a promise that expired
+            else:
+                break
 
     async def rest(self):
         """Wait until nothing waits; raise if it does not come to that."""
