@@ -21,7 +21,7 @@ from tests.proof import bar, begun, command
 from tests.simulation import shrink
 
 NAME = "simulation"
-SEEDS = {"short": 200, "ci": 300, "release": 20_000}
+SEEDS = {"short": 120, "ci": 300, "release": 20_000}
 KINDS = ("lost", "doubled", "corrupt", "stuck")
 REPLAY = ".venv/bin/python -m tests.simulation --seeds {}"
 AT_ONCE = 5
