@@ -10,12 +10,14 @@ SECONDS`, `hang on | off` (dead), `refuse N` (that many connections), `power` (a
 What is named strikes once.
 """
 
+import argparse
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from ssl import SSLContext
 
+from hw.console import serve
 from hw.transports.pty import PtyPort
 
 READ_SIZE = 4096
@@ -289,3 +291,35 @@ class Cable:
         task = asyncio.create_task(serve(), name="simulated line")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def present(
+    device: str,
+    cable: Cable,
+    obey: Callable[[str], None],
+    arguments: list[str],
+    *,
+    listen: str,
+) -> None:
+    """Run a simulator as a program, on a socket or a pty, until it is interrupted.
+
+    Args:
+        device: Its folder in `hw`.
+        cable: Its own.
+        obey: Does what one line of the console says (`hw.console.serve`).
+        arguments: Of the command line.
+        listen: Where it listens unless told, as ``HOST:PORT``.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m hw.{device}.simulator")
+    parser.add_argument("--listen", default=listen, metavar="HOST:PORT")
+    parser.add_argument("--link", type=Path, metavar="PATH", help="a serial port instead")
+    options = parser.parse_args(arguments)
+    try:
+        if options.link is not None:
+            address = cable.plug(options.link)
+        else:
+            host, _, port = options.listen.rpartition(":")
+            address = "tcp:{}:{}".format(*await cable.listen(host, int(port)))
+        await serve(address, obey)
+    finally:
+        await cable.close()

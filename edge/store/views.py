@@ -5,7 +5,7 @@ rows, and so does applying everything again to an empty database (`verify` does)
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from edge.keys import NodeKey
 from edge.store import documents
@@ -168,9 +168,25 @@ class Views:
             case PaymentSettled():
                 self._settle(id_, fact, body)
             case SaleReturned():
-                self._returned(id_, fact, body)
+                told = {
+                    "sale": body.sale,
+                    "till": body.till,
+                    "at_ms": body.at_ms,
+                    "business_day": body.business_day,
+                    "mistake": int(body.mistake),
+                    "total_minor": body.total_minor,
+                }
+                self._first("returns", id_, fact, told)
             case DepositsTaken():
-                self._taken_back(id_, fact, body)
+                brought = {
+                    "sale": body.sale or None,
+                    "till": body.till,
+                    "at_ms": body.at_ms,
+                    "business_day": body.business_day,
+                    "applied_minor": body.applied_minor,
+                    "paid_minor": body.paid_minor,
+                }
+                self._first("deposits", id_, fact, brought)
             case GoodsReceived():
                 first = self._document(id_, fact, "goods_received")
             case GoodsMoved():
@@ -356,39 +372,19 @@ class Views:
         )
         return first
 
-    def _returned(self, id_: int, fact: Fact, body: SaleReturned) -> None:
-        """Keep a return; of two records of one event the lowest place counts."""
+    def _first(self, table: str, id_: int, fact: Fact, values: Mapping[str, object]) -> None:
+        """Keep a fact in a table of one row an event; of two records the lowest place counts."""
         found = self._db.execute(
-            "SELECT stream, seq FROM returns WHERE event = ?", (fact.event,)
+            f"SELECT stream, seq FROM {table} WHERE event = ?", (fact.event,)
         ).fetchone()
-        if found and not self._wins("returns", fact.event, found, (id_, fact.seq)):
+        if found and not self._wins(table, fact.event, found, (id_, fact.seq)):
             return
-        row = (body.till, body.at_ms, body.business_day, int(body.mistake), body.total_minor)
+        row = {"stream": id_, "seq": fact.seq, **values}
         self._db.execute(
-            "INSERT INTO returns (event, stream, seq, sale, till, at_ms, business_day, mistake, "
-            "total_minor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event) DO UPDATE SET "
-            "stream = excluded.stream, seq = excluded.seq, sale = excluded.sale, "
-            "till = excluded.till, at_ms = excluded.at_ms, business_day = excluded.business_day, "
-            "mistake = excluded.mistake, total_minor = excluded.total_minor",
-            (fact.event, id_, fact.seq, body.sale, *row),
-        )
-
-    def _taken_back(self, id_: int, fact: Fact, body: DepositsTaken) -> None:
-        """Keep a take-back; of two records of one event the lowest place counts."""
-        found = self._db.execute(
-            "SELECT stream, seq FROM deposits WHERE event = ?", (fact.event,)
-        ).fetchone()
-        if found and not self._wins("deposits", fact.event, found, (id_, fact.seq)):
-            return
-        row = (body.sale or None, body.till, body.at_ms, body.business_day)
-        self._db.execute(
-            "INSERT INTO deposits (event, stream, seq, sale, till, at_ms, business_day, "
-            "applied_minor, paid_minor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (event) DO UPDATE SET stream = excluded.stream, seq = excluded.seq, "
-            "sale = excluded.sale, till = excluded.till, at_ms = excluded.at_ms, "
-            "business_day = excluded.business_day, applied_minor = excluded.applied_minor, "
-            "paid_minor = excluded.paid_minor",
-            (fact.event, id_, fact.seq, *row, body.applied_minor, body.paid_minor),
+            f"INSERT INTO {table} (event, {', '.join(row)}) VALUES (?{', ?' * len(row)}) "
+            f"ON CONFLICT (event) DO UPDATE SET "
+            f"{', '.join(f'{name} = excluded.{name}' for name in row)}",
+            (fact.event, *row.values()),
         )
 
     def _arrival(self, id_: int, fact: Fact, body: GoodsMoved) -> None:

@@ -11,15 +11,12 @@ It puts the card's number where a careless terminal might: into the token, the m
 field that no version has.
 """
 
-import argparse
 import asyncio
 import sys
-from pathlib import Path
 
 from hw.acquirer import CARD, Acquirer, Transaction
-from hw.console import serve
 from hw.ecreft.codec import ACK, NAK, FrameParser, Message, encode
-from hw.simulated_line import Cable, Line
+from hw.simulated_line import Cable, Line, present
 
 ABORTED, OFFLINE, BUSY, NOT_KNOWN, UNSUPPORTED = "180", "110", "993", "404", "999"
 """Error numbers of S2. Of these the sources name only 993 and 999."""
@@ -133,20 +130,14 @@ def obey(simulator: EcreftSimulator, line: str) -> None:
 
 async def main(arguments: list[str]) -> None:
     """Run until interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m hw.ecreft.simulator")
-    parser.add_argument("--listen", default="127.0.0.1:5002", metavar="HOST:PORT")
-    parser.add_argument("--link", type=Path, metavar="PATH", help="a serial port instead")
-    options = parser.parse_args(arguments)
     simulator = EcreftSimulator()
-    try:
-        if options.link is not None:
-            address = simulator.cable.plug(options.link)
-        else:
-            host, _, port = options.listen.rpartition(":")
-            address = "tcp:{}:{}".format(*await simulator.cable.listen(host, int(port)))
-        await serve(address, lambda line: obey(simulator, line))
-    finally:
-        await simulator.close()
+    await present(
+        "ecreft",
+        simulator.cable,
+        lambda line: obey(simulator, line),
+        arguments,
+        listen="127.0.0.1:5002",
+    )
 
 
 if __name__ == "__main__":

@@ -1,19 +1,16 @@
 """A customer display of two lines of twenty, on a pty or a socket.
 
-    python -m hw.linedisplay.simulator --link /tmp/display
+    python -m hw.linedisplay.simulator --link ./display
 
 prints where a driver finds it; `screen` on standard input prints what it shows. Other lines are
 accidents of the line (`hw.simulated_line`); it never answers, so those of answers do nothing.
 """
 
-import argparse
 import asyncio
 import sys
-from pathlib import Path
 
-from hw.console import serve
 from hw.linedisplay.codec import CODE_PAGES, ESC, LINES, US
-from hw.simulated_line import Cable, Line
+from hw.simulated_line import Cable, Line, present
 
 COLUMNS = 20
 HOME, CLEAR = 0x0B, 0x0C
@@ -122,20 +119,14 @@ def obey(simulator: LineDisplaySimulator, line: str) -> None:
 
 async def main(arguments: list[str]) -> None:
     """Run until interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m hw.linedisplay.simulator")
-    parser.add_argument("--listen", default="127.0.0.1:9200", metavar="HOST:PORT")
-    parser.add_argument("--link", type=Path, metavar="PATH", help="a serial port instead")
-    options = parser.parse_args(arguments)
     simulator = LineDisplaySimulator()
-    try:
-        if options.link is not None:
-            address = simulator.cable.plug(options.link)
-        else:
-            host, _, port = options.listen.rpartition(":")
-            address = "tcp:{}:{}".format(*await simulator.cable.listen(host, int(port)))
-        await serve(address, lambda line: obey(simulator, line))
-    finally:
-        await simulator.close()
+    await present(
+        "linedisplay",
+        simulator.cable,
+        lambda line: obey(simulator, line),
+        arguments,
+        listen="127.0.0.1:9200",
+    )
 
 
 if __name__ == "__main__":

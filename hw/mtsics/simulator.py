@@ -8,14 +8,11 @@ prints where a driver finds it, and obeys lines on standard input: what lies on 
 damaged digit from a true one).
 """
 
-import argparse
 import asyncio
 import sys
-from pathlib import Path
 
-from hw.console import serve
 from hw.mtsics.codec import CRLF, Lines, answer
-from hw.simulated_line import SWITCHES, Cable, Line
+from hw.simulated_line import SWITCHES, Cable, Line, present
 from hw.simulated_pan import Pan
 from hw.weight import Reading
 
@@ -58,20 +55,14 @@ def obey(simulator: MtsicsSimulator, line: str) -> None:
 
 async def main(arguments: list[str]) -> None:
     """Run until interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m hw.mtsics.simulator")
-    parser.add_argument("--listen", default="127.0.0.1:4305", metavar="HOST:PORT")
-    parser.add_argument("--link", type=Path, metavar="PATH", help="a serial port instead")
-    options = parser.parse_args(arguments)
     simulator = MtsicsSimulator()
-    try:
-        if options.link is not None:
-            address = simulator.cable.plug(options.link)
-        else:
-            host, _, port = options.listen.rpartition(":")
-            address = "tcp:{}:{}".format(*await simulator.cable.listen(host, int(port)))
-        await serve(address, lambda line: obey(simulator, line))
-    finally:
-        await simulator.close()
+    await present(
+        "mtsics",
+        simulator.cable,
+        lambda line: obey(simulator, line),
+        arguments,
+        listen="127.0.0.1:4305",
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A scale that speaks Toledo 8217, on a pty or a socket.
 
-    python -m hw.toledo.simulator --link /tmp/scale
+    python -m hw.toledo.simulator --link ./scale
 
 prints where a driver finds it, and obeys lines on standard input: what lies on it
 (`hw.simulated_pan`: `put 735`, `moving on`, `busy on`) and accidents of the line
@@ -8,13 +8,10 @@ prints where a driver finds it, and obeys lines on standard input: what lies on 
 damaged digit from a true one).
 """
 
-import argparse
 import asyncio
 import sys
-from pathlib import Path
 
-from hw.console import serve
-from hw.simulated_line import SWITCHES, Cable, Line
+from hw.simulated_line import SWITCHES, Cable, Line, present
 from hw.simulated_pan import Pan
 from hw.toledo.codec import WEIGH, answer
 from hw.weight import Reading
@@ -53,20 +50,14 @@ def obey(simulator: ToledoSimulator, line: str) -> None:
 
 async def main(arguments: list[str]) -> None:
     """Run until interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m hw.toledo.simulator")
-    parser.add_argument("--listen", default="127.0.0.1:8217", metavar="HOST:PORT")
-    parser.add_argument("--link", type=Path, metavar="PATH", help="a serial port instead")
-    options = parser.parse_args(arguments)
     simulator = ToledoSimulator()
-    try:
-        if options.link is not None:
-            address = simulator.cable.plug(options.link)
-        else:
-            host, _, port = options.listen.rpartition(":")
-            address = "tcp:{}:{}".format(*await simulator.cable.listen(host, int(port)))
-        await serve(address, lambda line: obey(simulator, line))
-    finally:
-        await simulator.close()
+    await present(
+        "toledo",
+        simulator.cable,
+        lambda line: obey(simulator, line),
+        arguments,
+        listen="127.0.0.1:8217",
+    )
 
 
 if __name__ == "__main__":

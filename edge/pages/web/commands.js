@@ -5,7 +5,7 @@ import { ask, insist, Refused, Unanswered } from "./api.js";
 import * as dialog from "./dialog.js";
 import { $, fill, make } from "./dom.js";
 import { amount, quantity, share, weighed } from "./format.js";
-import { lasting, t } from "./texts.js";
+import { asDay, lasting, t } from "./texts.js";
 import { giveBack } from "./returns.js";
 import { draw, drawActions, say, state, take } from "./view.js";
 
@@ -689,7 +689,7 @@ function report(title, sums, z = null) {
       "div",
       {},
       make("dl.facts", {}, rows.flatMap(([name, value, kind = "plain"]) => [make("dt", { class: kind }, name), make("dd", { class: kind }, value)])),
-      make("p.mut", {}, [...sums.receipts, ...sums.days.map(String)].join(" · ")),
+      make("p.mut", {}, [...sums.receipts, ...sums.days.map(asDay)].join(" · ")),
       dialog.buttons(make("button.go", { onclick: () => end(null) }, t("ok"))),
     ),
   );

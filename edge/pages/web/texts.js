@@ -19,3 +19,6 @@ export function lasting(ms) {
   if (days) return t("days-hours", { d: days, h: hours });
   return hours ? t("hours-minutes", { h: hours, m: minutes % 60 }) : t("minutes", { m: minutes });
 }
+
+/** A business day, told as 20260131, as people read it: 2026-01-31. */
+export const asDay = (day) => String(day).replace(/^(\d{4})(\d{2})(\d{2})$/, "$1-$2-$3");
